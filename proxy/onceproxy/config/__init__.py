@@ -1,0 +1,1 @@
+"""YAML to a validated model, with errors that name file, line and key."""

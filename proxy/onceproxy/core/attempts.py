@@ -1,0 +1,53 @@
+"""What one attempt at sending saw: the evidence from which an outcome is concluded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from onceproxy.core.messages import Response
+
+
+class WirePhase(StrEnum):
+    """How far an attempt came. Each phase includes the ones before it."""
+
+    RESOLVING = "resolving"  # looking the host's name up
+    CONNECTING = "connecting"  # TCP and TLS
+    SENT_NOTHING = "sent-nothing"  # connected, and not one byte of the request written
+    SENDING = "sending"  # at least one byte was handed to the operating system
+    SENT = "sent"  # the whole request was handed over
+    HEAD_RECEIVED = "head-received"  # the final response's status and headers arrived whole
+    BODY_RECEIVED = "body-received"  # the whole response arrived
+
+
+NOTHING_SENT = frozenset({WirePhase.RESOLVING, WirePhase.CONNECTING, WirePhase.SENT_NOTHING})
+"""The phases in which it is certain that the upstream received no byte of the request."""
+
+
+class Failure(StrEnum):
+    """Why an attempt has no whole response."""
+
+    NAME_NOT_RESOLVED = "name-not-resolved"
+    CONNECTION_REFUSED = "connection-refused"  # also unreachable networks and failed connects of any kind
+    TLS_FAILED = "tls-failed"  # handshake, or a certificate that does not verify
+    LEASE_LOST = "lease-lost"  # our right to send ran out before the first byte
+    CONNECTION_LOST = "connection-lost"  # closed or reset after the connection was made
+    TIMEOUT = "timeout"
+    MALFORMED_RESPONSE = "malformed-response"
+    STOPPED = "stopped"  # this process was told to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The report of one sending.
+
+    ``response`` is there exactly when ``phase`` is ``BODY_RECEIVED``; else ``failure`` says why not.
+    ``detail`` is for people: plain words, no secrets. ``status`` is the final status if at least the head
+    arrived.
+    """
+
+    phase: WirePhase
+    response: Response | None = None
+    failure: Failure | None = None
+    detail: str = ""
+    status: int | None = None

@@ -1,0 +1,129 @@
+"""HTTP messages as values: the bytes that were received, nothing normalised away.
+
+Replays promise the upstream's own bytes, so header names keep their case, their order and their
+repetitions, and nothing here decodes text that it need not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+"""Header lines in the order received, names in the case received."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Body(Protocol):
+    """The content of a message: its bytes after the transfer coding was taken off.
+
+    A content coding (gzip and so on) stays on. A body may live in memory or in a file; it can be read
+    any number of times.
+    """
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes from the start, in pieces of at most 64 KiB."""
+        ...
+
+    def read(self) -> bytes:
+        """Return all the bytes at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BytesBody:
+    """A body that is held in memory."""
+
+    data: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return len(self.data)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes, if there are any, in one piece."""
+        if self.data:
+            yield self.data
+
+    def read(self) -> bytes:
+        """Return the bytes."""
+        return self.data
+
+
+EMPTY_BODY = BytesBody()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request goes: scheme, host, port (RFC 6454).
+
+    ``scheme`` is ``http`` or ``https``; ``host`` is lower-case, an IPv6 address without brackets;
+    ``port`` is 1 to 65535.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def host_header(self) -> str:
+        """The value of the Host header: the default port left out, IPv6 in brackets (RFC 9110 §7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host_header}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it will be sent upstream.
+
+    ``target`` is the request target in origin form as it was received (``/path?query``, or ``*``).
+    ``headers`` are end-to-end headers only: no hop-by-hop header, no ``Host``, no ``Content-Length``; the
+    writer of the message makes those from ``origin`` and ``body``.
+    """
+
+    method: str
+    origin: Origin
+    target: bytes
+    headers: RawHeaders = ()
+    body: Body = EMPTY_BODY
+
+    @property
+    def path(self) -> bytes:
+        """The target up to the query."""
+        return self.target.partition(b"?")[0]
+
+    @property
+    def url(self) -> str:
+        """The URL without its query, which may hold secrets: for people and for receipts."""
+        return str(self.origin) + self.path.decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole response as it was received, hop-by-hop headers taken off.
+
+    ``reason`` is the reason phrase of the status line, often empty. ``headers`` keep ``Content-Length``
+    only where the upstream sent one.
+    """
+
+    status: int
+    reason: bytes
+    headers: RawHeaders
+    body: Body = EMPTY_BODY
+
+
+def header_values(headers: RawHeaders, name: str) -> list[bytes]:
+    """Return the values of all header lines called ``name`` (any case), in order."""
+    wanted = name.lower().encode("ascii")
+    return [value for key, value in headers if key.lower() == wanted]

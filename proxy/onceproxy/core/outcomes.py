@@ -1,0 +1,60 @@
+"""What an attempt proves (the outcome table).
+
+A status can be an answer (a declined card is one), a refusal at the door (nothing was done), or no proof at
+all (a 500 may come before or after the charge). A lost connection proves nothing once a byte was sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from onceproxy.core.attempts import NOTHING_SENT, Attempt, Failure, WirePhase
+from onceproxy.core.states import Event
+
+
+class OutcomeKind(StrEnum):
+    """What is known after an attempt."""
+
+    COMPLETED = "completed"
+    RELEASED = "released"
+    IN_DOUBT = "in_doubt"
+
+
+EVENTS = {
+    OutcomeKind.COMPLETED: Event.COMPLETE,
+    OutcomeKind.RELEASED: Event.RELEASE,
+    OutcomeKind.IN_DOUBT: Event.DOUBT,
+}
+
+# Turned away at the door: authentication, method, timeout of the request itself, conflict, misdirection,
+# lock, replay of early data, rate limit. 409 is among them because a pinned 409 would hide the answer of an
+# upstream that is still at work on the same key.
+RELEASING_STATUSES = frozenset({401, 403, 407, 408, 409, 421, 423, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attempt proved, and the reason in a few words."""
+
+    kind: OutcomeKind
+    reason: str
+
+
+def classify(attempt: Attempt) -> Outcome:
+    """Conclude from an attempt's evidence whether the action happened, did not, or nobody can know."""
+    if attempt.phase is WirePhase.BODY_RECEIVED and attempt.status is not None:
+        return _classify_status(attempt.status)
+    failure = attempt.failure or Failure.CONNECTION_LOST
+    if attempt.phase in NOTHING_SENT:
+        return Outcome(OutcomeKind.RELEASED, failure.value)
+    return Outcome(OutcomeKind.IN_DOUBT, failure.value)
+
+
+def _classify_status(status: int) -> Outcome:
+    reason = f"status-{status}"
+    if status in RELEASING_STATUSES:
+        return Outcome(OutcomeKind.RELEASED, reason)
+    if 200 <= status < 500:
+        return Outcome(OutcomeKind.COMPLETED, reason)
+    return Outcome(OutcomeKind.IN_DOUBT, reason)

@@ -1,0 +1,105 @@
+"""Actions, claims and receipts: what the guard and the store say to one another."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from onceproxy.core.messages import Response
+from onceproxy.core.states import State
+
+
+class IdentityKind(StrEnum):
+    """What an action's identity was made from."""
+
+    KEY = "key"
+    FINGERPRINT = "fingerprint"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestId:
+    """The identity of an action: 32 bytes, shown as ``oid_`` and lower-case base32 (RFC 4648 §6, unpadded)."""
+
+    digest: bytes
+
+    def __str__(self) -> str:
+        return "oid_" + base64.b32encode(self.digest).decode("ascii").rstrip("=").lower()
+
+    @classmethod
+    def parse(cls, text: str) -> RequestId:
+        """Read what ``str()`` shows.
+
+        Raises:
+            ValueError: ``text`` is no request_id.
+        """
+        body = text.removeprefix("oid_").upper()
+        try:
+            digest = base64.b32decode(body + "=" * (-len(body) % 8))
+        except ValueError:
+            digest = b""
+        if not text.startswith("oid_") or len(digest) != 32:
+            raise ValueError(f"{text!r} is no request_id: it is oid_ and 52 letters and digits")
+        return cls(digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a client means to happen once, as the store needs to know it.
+
+    ``fingerprint`` is 32 bytes. ``credential`` is a digest of the stable part of the upstream credential, or
+    empty where the request carried none. ``ttl`` is how long its receipt answers duplicates, in seconds,
+    more than 0. ``url`` holds no query. ``canonical`` is the version of the canonical form.
+    """
+
+    request_id: RequestId
+    kind: IdentityKind
+    canonical: int
+    scope: tuple[str, ...]
+    fingerprint: bytes
+    credential: bytes
+    route: str
+    method: str
+    url: str
+    ttl: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The exclusive right to send an action once. ``token`` is new for each attempt."""
+
+    request_id: RequestId
+    token: UUID
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt as the store knows it.
+
+    ``age`` is the seconds since the state last changed, by the database's clock. ``lease_left`` is the
+    seconds for which the owner of a ``claimed`` receipt is still believed to live (0 if not claimed).
+    ``response`` is the response of a ``completed`` receipt, or the evidence of one in doubt; its body is
+    empty where ``body_kept`` is false, and ``body_size`` and ``body_digest`` (SHA-256) describe what it was.
+    ``phase``, ``failure`` and ``detail`` are the evidence of the last attempt.
+    """
+
+    request_id: RequestId
+    state: State
+    attempt: int
+    kind: IdentityKind
+    fingerprint: bytes
+    credential: bytes
+    route: str
+    method: str
+    url: str
+    age: float
+    lease_left: float = 0.0
+    response: Response | None = None
+    body_kept: bool = True
+    body_size: int = 0
+    body_digest: bytes = b""
+    phase: str | None = None
+    failure: str | None = None
+    detail: str = ""

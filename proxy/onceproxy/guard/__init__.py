@@ -1,0 +1,1 @@
+"""The protocol claim → execute → complete, over two small ports: ``Store`` and ``Execute``."""

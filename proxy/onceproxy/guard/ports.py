@@ -1,0 +1,97 @@
+"""The two ports of the guard: where receipts are kept, and how a request is sent.
+
+They are narrow on purpose: the HTTP proxy and the Python library share one guard, and a simulated store
+for tests is a page long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from onceproxy.core.attempts import Attempt
+from onceproxy.core.messages import Request
+from onceproxy.core.outcomes import Outcome
+from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
+
+
+class StoreUnavailable(Exception):
+    """The store can't be reached or can't commit. Nothing that was asked for is known to be durable."""
+
+
+class Settled(StrEnum):
+    """What became of a settlement."""
+
+    STORED = "stored"  # the receipt now says so, durably
+    SUPERSEDED = "superseded"  # a later attempt began: kept as an audit event "executed-twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What is to be written at the end of an attempt.
+
+    ``keep_body`` false: the response's body is over the limit; its size and digest are kept in its place.
+    """
+
+    outcome: Outcome
+    attempt: Attempt
+    keep_body: bool = True
+
+
+class Watch(Protocol):
+    """Waits for news of one action, from this process or any other."""
+
+    async def news(self, timeout: float) -> None:
+        """Return when the receipt may have changed since the last call, or after ``timeout`` seconds.
+
+        News that came between two calls are not lost: the next call returns at once.
+        """
+        ...
+
+
+class Store(Protocol):
+    """Durable receipts. Each verb is one transaction; each may raise ``StoreUnavailable``."""
+
+    async def claim(self, action: Action) -> Claim | Receipt:
+        """Claim an action, or return the receipt that stands in the way.
+
+        A claim is durable when this returns. A receipt that is ``released`` with the same fingerprint, or
+        whose ttl ran out, is claimed again.
+        """
+        ...
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
+        """Write the end of an attempt durably. May be repeated: the same settlement is stored once."""
+        ...
+
+    async def read(self, request_id: RequestId) -> Receipt | None:
+        """Return the receipt, if there is one. A claim whose owner's lease ran out turns in_doubt first."""
+        ...
+
+    def watch(self, request_id: RequestId) -> AbstractContextManager[Watch]:
+        """Listen for changes of one receipt while the context lasts. Holds no database connection."""
+        ...
+
+    async def note_replay(self, request_id: RequestId) -> None:
+        """Count that the receipt answered a duplicate."""
+        ...
+
+    def may_send(self) -> bool:
+        """Say whether this instance's lease still runs: the check right before the first byte is sent."""
+        ...
+
+
+class Execute(Protocol):
+    """Sends a request upstream exactly once and reports what it can prove."""
+
+    async def send(self, request: Request, may_send: Callable[[], bool]) -> Attempt:
+        """Send ``request`` and receive the whole response.
+
+        ``may_send`` is asked right before the first byte is written; if it says no, nothing is sent and
+        the failure is ``LEASE_LOST``. Never raises for what the network does: the attempt tells it.
+        Cancelling the call closes the connection and re-raises.
+        """
+        ...

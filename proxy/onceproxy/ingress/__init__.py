@@ -1,0 +1,1 @@
+"""The way in: forward requests, CONNECT with TLS interception, mounts."""

@@ -1,0 +1,1 @@
+"""Receipts in Postgres: schema, statements, leases, notifications, the embedded server."""
