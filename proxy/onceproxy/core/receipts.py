@@ -20,7 +20,7 @@ class IdentityKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RequestId:
-    """The identity of an action: 32 bytes, shown as ``oid_`` and lower-case base32 (RFC 4648 §6, unpadded)."""
+    """The identity of an action: 32 bytes, shown as ``oid_`` and base32 (RFC 4648 §6, lower, unpadded)."""
 
     digest: bytes
 

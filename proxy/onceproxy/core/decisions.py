@@ -1,0 +1,147 @@
+"""What a copy of an action gets when a receipt is already there."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+
+from onceproxy.core.messages import Response
+from onceproxy.core.problems import Problem, ProblemType
+from onceproxy.core.receipts import Action, Receipt
+from onceproxy.core.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Answer from the receipt."""
+
+    receipt: Receipt
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Another copy is at work: wait for what comes of it."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answer with a problem; nothing is sent."""
+
+    receipt: Receipt
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Claimable:
+    """Nothing happened so far, or the receipt expired: claim it again."""
+
+
+Decision = Replay | Wait | Refuse | Claimable
+
+
+def decide(action: Action, receipt: Receipt | None) -> Decision:
+    """Decide what a copy of ``action`` gets that meets ``receipt``."""
+    if receipt is None:
+        return Claimable()
+    if not hmac.compare_digest(receipt.credential, action.credential):
+        return _refuse(
+            action,
+            receipt,
+            ProblemType.CREDENTIAL_MISMATCH,
+            "A receipt of this action exists, but it was made with another upstream credential. "
+            "Retry with the credential of the first try, or make it another action with Onceproxy-Action.",
+            tell_more=False,
+        )
+    if receipt.fingerprint != action.fingerprint:
+        return _refuse(
+            action,
+            receipt,
+            ProblemType.KEY_REUSED,
+            "This key was first used for another request. Nothing was sent. "
+            "Send the first request again unchanged, or use a new key.",
+        )
+    match receipt.state:
+        case State.CLAIMED:
+            return Wait(receipt)
+        case State.COMPLETED:
+            return _completed(action, receipt)
+        case State.IN_DOUBT:
+            return _refuse(action, receipt, ProblemType.OUTCOME_UNKNOWN, _doubt_in_words(receipt))
+        case State.RELEASED | State.ABSENT:
+            return Claimable()
+
+
+def in_progress(action: Action, receipt: Receipt) -> Refuse:
+    """Return the refusal of a copy that has waited long enough for another one."""
+    return _refuse(
+        action,
+        receipt,
+        ProblemType.IN_PROGRESS,
+        "Another copy of this action is still at work. Nothing was sent for this one. "
+        "Retry later: the answer will be the same for both.",
+        retry_after=1,
+    )
+
+
+def _completed(action: Action, receipt: Receipt) -> Decision:
+    if receipt.response is None or not receipt.body_kept:
+        status = receipt.response.status if receipt.response is not None else None
+        return _refuse(
+            action,
+            receipt,
+            ProblemType.BODY_NOT_KEPT,
+            f"The action happened: the upstream answered {status} with {receipt.body_size} bytes, which is "
+            "over the limit for receipts (limits.receipt_body). Do not send it again; "
+            "ask the upstream for the result.",
+            extra=(
+                ("upstream_status", status),
+                ("body_size", receipt.body_size),
+                ("body_sha256", receipt.body_digest.hex()),
+            ),
+        )
+    return Replay(receipt, receipt.response)
+
+
+def _doubt_in_words(receipt: Receipt) -> str:
+    if receipt.response is not None:
+        evidence = f"the upstream answered {receipt.response.status}"
+    else:
+        evidence = receipt.detail or "the proxy that sent it died or lost its lease"
+    return (
+        f"{receipt.method} {receipt.url} was sent at attempt {receipt.attempt}, and whether it took effect "
+        f"is not known: {evidence}. It was not sent again. Look at the upstream whether it happened; "
+        f"`onceproxy receipts show {receipt.request_id}` shows the evidence."
+    )
+
+
+def _refuse(
+    action: Action,
+    receipt: Receipt,
+    kind: ProblemType,
+    detail: str,
+    *,
+    retry_after: int | None = None,
+    extra: tuple[tuple[str, object], ...] = (),
+    tell_more: bool = True,
+) -> Refuse:
+    """Build a refusal. ``tell_more`` false: nothing of the receipt is told, it is somebody else's."""
+    if kind is ProblemType.OUTCOME_UNKNOWN:
+        extra = (
+            ("phase", receipt.phase),
+            ("failure", receipt.failure),
+            ("upstream_status", receipt.response.status if receipt.response is not None else None),
+            ("age", round(receipt.age)),
+        )
+    problem = Problem(
+        kind,
+        detail,
+        request_id=action.request_id,
+        route=action.route,
+        attempt=receipt.attempt if tell_more else None,
+        retry_after=retry_after,
+        extra=extra,
+    )
+    return Refuse(receipt, problem)

@@ -1,0 +1,65 @@
+"""Which header lines go on, which stay here, which are never stored (RFC 9110 §7.6.1)."""
+
+from __future__ import annotations
+
+from onceproxy.core.messages import RawHeaders, header_values
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+# Made anew by the writer of the forwarded message, or answered by us.
+_REWRITTEN = frozenset({b"host", b"content-length", b"expect"})
+
+OUR_PREFIX = b"onceproxy-"
+
+# Naming one of these in Connection asks us to strip what protects the request: an attack, not an option.
+UNSTRIPPABLE = frozenset(
+    {b"authorization", b"content-length", b"content-type", b"cookie", b"host", b"idempotency-key"}
+)
+
+# A receipt that is replayed must not log a stranger in, nor ask for a password that was already given.
+NEVER_STORED = frozenset({b"set-cookie", b"set-cookie2", b"www-authenticate"})
+
+
+def connection_options(headers: RawHeaders) -> frozenset[bytes]:
+    """Return the lower-case names that the Connection headers nominate (RFC 9110 §7.6.1)."""
+    values = b",".join(header_values(headers, "connection"))
+    return frozenset(token.strip().lower() for token in values.split(b",") if token.strip())
+
+
+def end_to_end(headers: RawHeaders) -> RawHeaders:
+    """Return the headers without the hop-by-hop ones and those that Connection nominates.
+
+    ``Content-Length`` stays, nominated or not: a message whose length could be stripped could be split.
+    """
+    dropped = (HOP_BY_HOP | connection_options(headers)) - {b"content-length"}
+    return tuple(line for line in headers if line[0].lower() not in dropped)
+
+
+def forwardable(headers: RawHeaders) -> RawHeaders:
+    """Return the headers of a client's request that go upstream unchanged.
+
+    Besides the hop-by-hop ones, those that the writer makes anew and those that speak to us are left out.
+    """
+    return tuple(
+        (name, value)
+        for name, value in end_to_end(headers)
+        if name.lower() not in _REWRITTEN and not name.lower().startswith(OUR_PREFIX)
+    )
+
+
+def storable(headers: RawHeaders) -> RawHeaders:
+    """Return the headers of a response that may be kept in a receipt."""
+    return tuple(line for line in headers if line[0].lower() not in NEVER_STORED)
