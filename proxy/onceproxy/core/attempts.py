@@ -51,3 +51,17 @@ class Attempt:
     failure: Failure | None = None
     detail: str = ""
     status: int | None = None
+
+
+class SendFailed(Exception):
+    """A request has no response: how far it came, why, and the words for people."""
+
+    def __init__(self, phase: WirePhase, failure: Failure, detail: str) -> None:
+        super().__init__(detail)
+        self.phase = phase
+        self.failure = failure
+        self.detail = detail
+
+    def attempt(self) -> Attempt:
+        """Return the same as an attempt's report."""
+        return Attempt(self.phase, failure=self.failure, detail=self.detail)

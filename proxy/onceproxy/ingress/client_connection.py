@@ -1,0 +1,159 @@
+"""A client's connection: aiohttp's protocol, plus what a proxy needs of it.
+
+The library has no timer for a head that never ends, answers malformed requests in plain text, and has no way
+to hand a connection over. Those three are added here, and this is the only place that knows its inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, cast
+
+import structlog
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from onceproxy.core.messages import Origin
+from onceproxy.core.problems import Problem, ProblemType
+from onceproxy.ingress.responses import ProblemResponse, problem_bytes
+
+log = structlog.get_logger("onceproxy.ingress")
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """What a CONNECT said about the requests inside: where they go, and who sends them."""
+
+    origin: Origin
+    user: str | None
+
+
+class ClientConnection(RequestHandler):
+    """One connection of a client, TLS already taken off.
+
+    ``tunnel`` is set on the connections that are served inside a CONNECT. ``closed`` is resolved when the
+    connection is gone.
+    """
+
+    def __init__(
+        self, server: ClientServer, *, loop: asyncio.AbstractEventLoop, head_timeout: float, **settings: Any
+    ) -> None:
+        super().__init__(server, loop=loop, **settings)
+        self.tunnel: Tunnel | None = None
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._head_timeout = head_timeout
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._busy = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock for the first head."""
+        super().connection_made(transport)
+        self._start_head_timer()
+
+    def data_received(self, data: bytes) -> None:
+        """Start the clock for a later head at its first byte; an idle connection has its own timer."""
+        super().data_received(data)
+        if not self._busy:
+            self._start_head_timer()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell whoever waits that the connection is gone."""
+        self._stop_head_timer()
+        super().connection_lost(exc)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def head_arrived(self) -> None:
+        """Stop the clock: a request's head is there."""
+        self._busy = True
+        self._stop_head_timer()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write the response; from then on the connection is idle."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._busy = False
+
+    def take_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
+        """Give the transport to another protocol; return it, reading paused, and the bytes already read.
+
+        The caller resumes reading, and calls ``abandon`` when the successor has ended.
+        """
+        transport = cast(asyncio.Transport, self.transport)
+        if transport is None:
+            raise ConnectionResetError("the client has left")
+        self._stop_head_timer()
+        transport.pause_reading()
+        early, self._message_tail = self._message_tail, b""
+        transport.set_protocol(successor)
+        return transport, early
+
+    def abandon(self) -> None:
+        """End this protocol's part of a connection that was taken over."""
+        self.connection_lost(None)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed, or what failed in here, with a problem; the connection closes."""
+        self._stop_head_timer()
+        if status == 400:
+            # The parser's words may quote what the client sent, so they go nowhere.
+            detail = "The request is not valid HTTP/1.1. Nothing was sent. The connection is closed."
+            return ProblemResponse(Problem(ProblemType.BAD_REQUEST, detail), close=True)
+        log.error("request-failed", exc_info=exc)
+        detail = "The proxy failed on this request; its log says why. Retrying is safe."
+        return ProblemResponse(Problem(ProblemType.STORE_UNAVAILABLE, detail, retry_after=1), close=True)
+
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None and self._head_timeout > 0 and self.transport is not None:
+            loop = asyncio.get_running_loop()
+            self._head_timer = loop.call_later(self._head_timeout, self._head_late)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_late(self) -> None:
+        self._head_timer = None
+        if self.transport is not None and not self._busy:
+            detail = f"The request's head did not arrive within {self._head_timeout:g} seconds."
+            self.transport.write(problem_bytes(Problem(ProblemType.REQUEST_TIMEOUT, detail)))
+            self.force_close()
+
+
+class ClientServer(web.Server):
+    """Makes the protocol of each client connection."""
+
+    def __init__(self, handler: Any, *, head_timeout: float, **settings: Any) -> None:
+        super().__init__(handler, request_factory=_make_request, **settings)
+        self._head_timeout = head_timeout
+
+    def __call__(self) -> ClientConnection:
+        """Make the protocol of a new connection."""
+        return ClientConnection(
+            self, loop=asyncio.get_running_loop(), head_timeout=self._head_timeout, **self._kwargs
+        )
+
+
+def _make_request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    cast(ClientConnection, protocol).head_arrived()
+    return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())

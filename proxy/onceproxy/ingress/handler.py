@@ -1,0 +1,217 @@
+"""What becomes of a request: tunnelled, passed through, or guarded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+import structlog
+from aiohttp import web
+
+from onceproxy.core.attempts import SendFailed
+from onceproxy.core.identity import BadKey, Identity, identify
+from onceproxy.core.messages import RawHeaders, Request
+from onceproxy.core.problems import Problem, ProblemType, upstream_problem
+from onceproxy.core.receipts import Action
+from onceproxy.guard.answers import Answer
+from onceproxy.guard.capture import Capture
+from onceproxy.guard.guard import Guard
+from onceproxy.ingress.client_connection import ClientConnection
+from onceproxy.ingress.connect import Connector, relay_client
+from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
+from onceproxy.ingress.ports import OpenResponse, Outbound
+from onceproxy.ingress.relay import RelayEnd
+from onceproxy.ingress.responses import (
+    HandedOver,
+    ProblemResponse,
+    RawResponse,
+    answer_response,
+    head_bytes,
+)
+from onceproxy.ingress.targets import Mount
+
+log = structlog.get_logger("onceproxy.ingress")
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+DEFAULT_ROUTE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class IngressRules:
+    """``request_body``: bytes that a guarded request's body may have. ``ttl``: seconds a receipt answers."""
+
+    request_body: int
+    ttl: float
+    mounts: tuple[Mount, ...] = ()
+
+
+class Handler:
+    """Takes each request of each client connection to its answer."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        outbound: Outbound,
+        connector: Connector,
+        credential: Callable[[RawHeaders], bytes],
+        rules: IngressRules,
+    ) -> None:
+        self._guard = guard
+        self._outbound = outbound
+        self._connector = connector
+        self._credential = credential
+        self._rules = rules
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        try:
+            if request.method == "CONNECT":
+                return await self._connect(request)
+            incoming = read_request(request, self._rules.mounts)
+            if incoming.guarded:
+                return await self._guarded(request, incoming)
+            return await self._pass_through(request, incoming)
+        except Refused as refused:
+            return ProblemResponse(refused.problem, close=True)
+
+    async def _connect(self, request: web.BaseRequest) -> web.StreamResponse:
+        if cast(ClientConnection, request.protocol).tunnel is not None:
+            raise Refused(ProblemType.BAD_REQUEST, "A CONNECT inside a tunnel is not served.")
+        return await self._connector.serve(request, read_connect(request))
+
+    async def _guarded(self, request: web.BaseRequest, incoming: Incoming) -> web.StreamResponse:
+        started = time.monotonic()
+        body = await self._read_body(request)
+        outgoing = replace(incoming.request, body=body)
+        scope = () if incoming.user is None else (f"user:{incoming.user}",)
+        try:
+            # Canonicalising a large body takes long enough to hold up every other connection.
+            identity = await _identify(outgoing, scope, incoming.action)
+        except BadKey as error:
+            return ProblemResponse(Problem(ProblemType.BAD_KEY, f"{error}. Nothing was sent."))
+        action = Action(
+            request_id=identity.request_id,
+            kind=identity.kind,
+            canonical=identity.canonical,
+            scope=scope,
+            fingerprint=identity.fingerprint,
+            credential=self._credential(outgoing.headers),
+            route=DEFAULT_ROUTE,
+            method=outgoing.method,
+            url=outgoing.url,
+            ttl=self._rules.ttl,
+        )
+        answer = await self._guard.once(action, outgoing)
+        _log_decision(action, answer, time.monotonic() - started)
+        return answer_response(answer)
+
+    async def _pass_through(self, request: web.BaseRequest, incoming: Incoming) -> web.StreamResponse:
+        body, length = _request_body(request)
+        if body is not None:
+            await _answer_expectation(request)
+        try:
+            response = await self._outbound.open(
+                incoming.request, body=body, length=length, upgrade=incoming.upgrade
+            )
+        except SendFailed as failed:
+            log.info("pass-through-failed", url=incoming.request.url, failure=failed.failure.value)
+            return ProblemResponse(upstream_problem(failed.attempt()))
+        if response.status == 101 and incoming.upgrade is not None:
+            return await self._upgraded(request, response, incoming.upgrade)
+        return RawResponse(
+            response.status,
+            response.reason,
+            response.headers,
+            _relayed(response),
+            response.content_length,
+        )
+
+    async def _upgraded(
+        self, request: web.BaseRequest, response: OpenResponse, protocol: bytes
+    ) -> web.StreamResponse:
+        headers: RawHeaders = (*response.headers, (b"Connection", b"Upgrade"), (b"Upgrade", protocol))
+        await request.writer.write(head_bytes(101, response.reason, headers))
+        transport, early = response.hijack()
+        far = RelayEnd()
+        transport.set_protocol(far)
+        far.connection_made(transport)
+        if early:
+            far.data_received(early)
+        transport.resume_reading()
+        await relay_client(cast(ClientConnection, request.protocol), far)
+        return HandedOver()
+
+    async def _read_body(self, request: web.BaseRequest) -> Capture:
+        """Read the whole body before anything is claimed: half a message is no message (RFC 9112 §8)."""
+        limit = self._rules.request_body
+        body = Capture()
+        if (request.content_length or 0) <= limit:
+            if request.can_read_body:
+                await _answer_expectation(request)
+            try:
+                async for chunk in request.content.iter_any():
+                    body.write(chunk)
+                    if body.size > limit:
+                        break
+                else:
+                    return body
+            except (web.RequestPayloadError, ConnectionError):
+                raise Refused(
+                    ProblemType.BAD_REQUEST, "The body did not arrive whole. Nothing was sent."
+                ) from None
+        raise Refused(
+            ProblemType.BODY_TOO_LARGE,
+            f"The body is larger than {limit} bytes (limits.request_body). Nothing was sent.",
+        )
+
+
+_INLINE_IDENTITY = 64 * 1024  # bytes of body up to which a thread costs more than the work
+
+
+async def _identify(request: Request, scope: tuple[str, ...], action: bytes | None) -> Identity:
+    if request.body.size <= _INLINE_IDENTITY:
+        return identify(request, scope=scope, action=action)
+    return await asyncio.to_thread(identify, request, scope=scope, action=action)
+
+
+def _request_body(request: web.BaseRequest) -> tuple[AsyncIterator[bytes] | None, int | None]:
+    if not request.can_read_body:
+        return None, None
+    return request.content.iter_any().__aiter__(), request.content_length
+
+
+async def _answer_expectation(request: web.BaseRequest) -> None:
+    """Ask for the body that the client holds back (RFC 9110 §10.1.1); the upstream is not asked."""
+    if request.version >= (1, 1) and "expect" in request.headers:
+        await request.writer.write(CONTINUE)
+
+
+async def _relayed(response: OpenResponse) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in response.chunks():
+            yield chunk
+    finally:
+        await response.aclose()
+
+
+def _log_decision(action: Action, answer: Answer, seconds: float) -> None:
+    """Write the one line that says what became of a guarded request."""
+    status = answer.response.status if answer.response is not None else None
+    if answer.problem is not None:
+        status = answer.problem.type.status
+    log.info(
+        "decision",
+        request_id=str(action.request_id),
+        route=action.route,
+        method=action.method,
+        url=action.url,
+        decision="replay" if answer.replayed else "execute" if answer.executed else "refuse",
+        reason=answer.reason,
+        state=answer.state.value if answer.state is not None else None,
+        status=status,
+        attempt=answer.attempt,
+        seconds=round(seconds, 4),
+    )

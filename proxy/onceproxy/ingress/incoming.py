@@ -1,0 +1,170 @@
+"""A client's request, checked and turned into the one that will be sent."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import cast
+
+from aiohttp import web
+
+from onceproxy.core.hygiene import UNSTRIPPABLE, connection_options, forwardable
+from onceproxy.core.messages import Origin, RawHeaders, Request, header_values
+from onceproxy.core.problems import Problem, ProblemType
+from onceproxy.ingress.client_connection import ClientConnection, Tunnel
+from onceproxy.ingress.targets import BadTarget, Mount, origin_form, parse_absolute, parse_authority
+
+READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+class Refused(Exception):
+    """A request that goes no further; ``problem`` is the answer, and the connection closes behind it."""
+
+    def __init__(self, kind: ProblemType, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = Problem(kind, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request's head as it will go upstream (its body still to be read), and who sends it.
+
+    ``action`` is the value of ``Onceproxy-Action``. ``upgrade`` is the protocol that the client wants to
+    switch to, where we relay that.
+    """
+
+    request: Request
+    user: str | None
+    action: bytes | None
+    upgrade: bytes | None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether it is a mutation."""
+        return self.request.method not in READ_ONLY
+
+
+def raw_headers(request: web.BaseRequest) -> RawHeaders:
+    """Return the header lines as they were received."""
+    return tuple(request.raw_headers)
+
+
+def raw_target(request: web.BaseRequest) -> bytes:
+    """Return the request target as it was received."""
+    return request.message.path.encode("utf-8", "surrogateescape")
+
+
+def read_connect(request: web.BaseRequest) -> Tunnel:
+    """Check a CONNECT request.
+
+    Raises:
+        Refused: a target that is no ``host:port``, or a body.
+    """
+    headers = raw_headers(request)
+    if header_values(headers, "content-length") or header_values(headers, "transfer-encoding"):
+        raise Refused(ProblemType.BAD_REQUEST, "A CONNECT request can't have a body (RFC 9110 §9.3.6).")
+    try:
+        origin = parse_authority(raw_target(request), "https", port_needed=True)
+    except BadTarget as error:
+        raise Refused(ProblemType.BAD_REQUEST, f"CONNECT: {error}.") from None
+    return Tunnel(origin, proxy_user(headers))
+
+
+def read_request(request: web.BaseRequest, mounts: tuple[Mount, ...]) -> Incoming:
+    """Check a request's head: where it goes, what of it is forwarded, and who asks.
+
+    Raises:
+        Refused: it can't or may not be forwarded.
+    """
+    headers = raw_headers(request)
+    _check_headers(request, headers)
+    tunnel = cast(ClientConnection, request.protocol).tunnel
+    try:
+        origin, target = _destination(request, headers, mounts, tunnel)
+    except BadTarget as error:
+        raise Refused(ProblemType.BAD_REQUEST, f"The request target can't be used: {error}.") from None
+    outgoing = Request(request.method, origin, target, forwardable(headers))
+    user = tunnel.user if tunnel is not None else proxy_user(headers)
+    actions = header_values(headers, "onceproxy-action")
+    if len(actions) > 1:
+        raise Refused(ProblemType.BAD_REQUEST, "Onceproxy-Action is there twice; send it once.")
+    upgrade = _upgrade(request, headers)
+    return Incoming(outgoing, user, actions[0] if actions else None, upgrade)
+
+
+def proxy_user(headers: RawHeaders) -> str | None:
+    """Return the user name of ``Proxy-Authorization: Basic`` (RFC 7617); None where there is none.
+
+    Raises:
+        Refused: it can't be read.
+    """
+    values = header_values(headers, "proxy-authorization")
+    if not values:
+        return None
+    scheme, _, token = values[0].strip().partition(b" ")
+    if len(values) > 1 or scheme.lower() != b"basic":
+        raise Refused(
+            ProblemType.BAD_REQUEST, "Proxy-Authorization: only one, and only Basic, is understood."
+        )
+    try:
+        text = base64.b64decode(token.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        raise Refused(ProblemType.BAD_REQUEST, "Proxy-Authorization: Basic is not valid base64.") from None
+    return text.partition(":")[0] or None
+
+
+def _check_headers(request: web.BaseRequest, headers: RawHeaders) -> None:
+    if stripped := connection_options(headers) & UNSTRIPPABLE:
+        names = ", ".join(sorted(name.decode("ascii") for name in stripped))
+        raise Refused(ProblemType.BAD_REQUEST, f"Connection may not nominate {names}.")
+    codings = header_values(headers, "transfer-encoding")
+    if codings and request.version < (1, 1):
+        raise Refused(ProblemType.BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding (RFC 9112 §6.1).")
+    if any(coding.strip().lower() != b"chunked" for coding in codings):
+        raise Refused(ProblemType.UNSUPPORTED, "The only transfer coding understood is chunked.")
+    expectations = header_values(headers, "expect")
+    if any(expectation.strip().lower() != b"100-continue" for expectation in expectations):
+        raise Refused(ProblemType.EXPECTATION_FAILED, "The only expectation that can be met is 100-continue.")
+
+
+def _destination(
+    request: web.BaseRequest, headers: RawHeaders, mounts: tuple[Mount, ...], tunnel: Tunnel | None
+) -> tuple[Origin, bytes]:
+    """Return where the request goes. An absolute target wins over Host (RFC 9112 §3.2.2)."""
+    target = raw_target(request)
+    if tunnel is not None:
+        return tunnel.origin, _inside(tunnel.origin, target, headers)
+    if target.startswith(b"/"):
+        for mount in mounts:
+            if (mounted := mount.resolve(origin_form(target))) is not None:
+                return mount.origin, mounted
+        raise BadTarget(
+            "it names no host, and no mount has this path; use this address as HTTP_PROXY, "
+            "or add the path under mounts"
+        )
+    return parse_absolute(target)
+
+
+def _inside(origin: Origin, target: bytes, headers: RawHeaders) -> bytes:
+    """Return the target of a request inside a tunnel, which may speak of no other host than CONNECT did."""
+    if not target.startswith(b"/") and target != b"*":
+        inner, target = parse_absolute(target)
+        if inner != origin:
+            raise BadTarget(f"inside a tunnel to {origin.host_header} only that host can be asked")
+    for host in header_values(headers, "host"):
+        if parse_authority(host, origin.scheme) != origin:
+            raise BadTarget(f"the Host header is not {origin.host_header}, to which the tunnel was opened")
+    return target if target == b"*" else origin_form(target)
+
+
+def _upgrade(request: web.BaseRequest, headers: RawHeaders) -> bytes | None:
+    """Return the protocol of an upgrade that the parser stopped for; others are ignored (RFC 9110 §7.8)."""
+    if not request.message.upgrade:
+        return None
+    wanted = b", ".join(header_values(headers, "upgrade"))
+    if wanted.lower() not in (b"websocket", b"tcp"):
+        return None
+    if request.method != "GET":
+        raise Refused(ProblemType.UNSUPPORTED, "Only a GET can be upgraded to another protocol.")
+    return wanted

@@ -1,0 +1,66 @@
+"""What the ingress needs of the way out, so that the two edges need not know one another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from onceproxy.core.messages import RawHeaders, Request
+
+
+class OpenResponse(Protocol):
+    """A response whose head has arrived and whose body is still to come."""
+
+    @property
+    def status(self) -> int:
+        """The status code; 101 only where an upgrade was asked for."""
+        ...
+
+    @property
+    def reason(self) -> bytes:
+        """The reason phrase."""
+        ...
+
+    @property
+    def headers(self) -> RawHeaders:
+        """The end-to-end headers."""
+        ...
+
+    @property
+    def content_length(self) -> int | None:
+        """The announced length of the body, or None if only its end will tell."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives. Raises ``SendFailed`` where it is cut."""
+        ...
+
+    def hijack(self) -> tuple[asyncio.Transport, bytes]:
+        """Hand over the connection after a 101: the paused transport, and bytes that came behind the head."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the connection; closes it unless the body was read to its end."""
+        ...
+
+
+class Outbound(Protocol):
+    """The unguarded ways out."""
+
+    async def open(
+        self,
+        request: Request,
+        *,
+        body: AsyncIterator[bytes] | None = None,
+        length: int | None = None,
+        upgrade: bytes | None = None,
+    ) -> OpenResponse:
+        """Send a request and return at its response's head. Raises ``SendFailed``."""
+        ...
+
+    async def tunnel(
+        self, host: str, port: int, protocol: Callable[[], asyncio.Protocol]
+    ) -> asyncio.Transport:
+        """Connect to a host for opaque bytes. Raises ``SendFailed``."""
+        ...

@@ -1,0 +1,88 @@
+"""Opaque bytes between two connections: passthrough tunnels and upgraded ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+
+class RelayEnd(asyncio.Protocol):
+    """One end of a relay: what arrives here is written to the other end.
+
+    Each end slows the other down: where one can't write, the other does not read. ``closed`` is resolved when
+    this end is gone, and then the other one is closed behind its last bytes.
+    """
+
+    def __init__(self) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport | None = None
+        self._peer: RelayEnd | None = None
+        self._early: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; bytes wait until the ends are joined."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def join(self, peer: RelayEnd) -> None:
+        """Make ``peer`` the other end, and pass on what arrived meanwhile. Called on both ends."""
+        self._peer = peer
+        for data in self._early:
+            self.data_received(data)
+        self._early.clear()
+        if self.closed.done():
+            peer.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Write to the other end, or keep the bytes until there is one."""
+        if self._peer is None:
+            self._early.append(data)
+        elif self._peer._transport is not None:
+            self._peer._transport.write(data)
+
+    def eof_received(self) -> bool:
+        """Pass the end on and stay half open where the other end can be (TLS can't)."""
+        other = self._peer._transport if self._peer is not None else None
+        if other is None or not other.can_write_eof():
+            return False
+        other.write_eof()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Close the other end behind its last bytes."""
+        if not self.closed.done():
+            self.closed.set_result(None)
+        if self._peer is not None:
+            self._peer.close()
+
+    def pause_writing(self) -> None:
+        """This end can't take more: the other one must not read."""
+        other = self._peer._transport if self._peer is not None else None
+        if other is not None and not other.is_closing():
+            other.pause_reading()
+
+    def resume_writing(self) -> None:
+        """This end takes more again."""
+        other = self._peer._transport if self._peer is not None else None
+        if other is not None and not other.is_closing():
+            other.resume_reading()
+
+    def close(self) -> None:
+        """Close this end behind the bytes that are still to be written."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close this end at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def relay(one: RelayEnd, other: RelayEnd) -> None:
+    """Join two ends and return when both are gone; cancelling it cuts both."""
+    one.join(other)
+    other.join(one)
+    try:
+        await asyncio.wait({one.closed, other.closed})
+    finally:
+        one.abort()
+        other.abort()

@@ -1,0 +1,211 @@
+"""Responses as raw bytes: a receipt is replayed as it was received, and a problem of ours is made here.
+
+aiohttp's own response adds headers, folds names and re-encodes values; what is relayed must not change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any
+
+import http_sf
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from onceproxy.core.hygiene import OUR_PREFIX
+from onceproxy.core.messages import RawHeaders, header_values
+from onceproxy.core.problems import Problem
+from onceproxy.guard.answers import Answer
+
+_FORBIDDEN = (b"\r", b"\n", b"\0")
+
+
+def status_line(status: int, reason: bytes) -> bytes:
+    """Return the status line of HTTP/1.1 (RFC 9112 §4); an empty reason keeps its space."""
+    return b"HTTP/1.1 %d %s\r\n" % (status, reason)
+
+
+def head_bytes(status: int, reason: bytes, headers: RawHeaders) -> bytes:
+    """Return a response's head.
+
+    Raises:
+        ValueError: a header line holds CR, LF or NUL, which would let it end the head.
+    """
+    for name, value in headers:
+        if any(bad in name or bad in value for bad in _FORBIDDEN):
+            raise ValueError("a header of a response holds CR, LF or NUL")
+    lines = b"".join(b"%s: %s\r\n" % line for line in headers)
+    return status_line(status, reason) + lines + b"\r\n"
+
+
+def may_have_body(method: str, status: int) -> bool:
+    """Say whether a response to ``method`` with ``status`` can have content (RFC 9112 §6.3)."""
+    return method != "HEAD" and status >= 200 and status not in (204, 304)
+
+
+class RawResponse(web.StreamResponse):
+    """A response that is written byte for byte as it was given.
+
+    ``body`` yields the content; ``length`` is its size in bytes, or None where only the end tells (then it
+    goes out chunked, or ends with the connection for an HTTP/1.0 client).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        headers: RawHeaders,
+        body: AsyncIterator[bytes],
+        length: int | None,
+        *,
+        close: bool = False,
+    ) -> None:
+        super().__init__(status=status)
+        self._raw_reason = reason
+        self._raw_headers = headers
+        self._chunks = body
+        self._size = length
+        if close:
+            self.force_close()
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write the whole response. A body that is cut cuts the client's connection, so that it can tell."""
+        writer = request._payload_writer
+        bodied = may_have_body(request.method, self.status)
+        modern = request.version >= (1, 1)
+        keep = request.keep_alive and self.keep_alive is not False
+        headers = list(self._raw_headers)
+        chunked = False
+        if bodied and not header_values(self._raw_headers, "content-length"):
+            if self._size is not None:
+                headers.append((b"Content-Length", b"%d" % self._size))
+            elif modern:
+                headers.append((b"Transfer-Encoding", b"chunked"))
+                chunked = True
+            else:
+                keep = False
+        if not keep:
+            self.force_close()
+            headers.append((b"Connection", b"close"))
+        elif not modern:
+            headers.append((b"Connection", b"keep-alive"))
+        if self._keep_alive is None:
+            self._keep_alive = keep
+        try:
+            await writer.write(head_bytes(self.status, self._raw_reason, tuple(headers)))
+            if chunked:
+                writer.enable_chunking()
+            if bodied:
+                async for chunk in self._chunks:
+                    if chunk:
+                        await writer.write(chunk)
+            await writer.write_eof()
+        except BaseException:
+            # Not a clean end: the client must not take what it has for the whole.
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+        return writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: ``prepare`` has written all."""
+
+
+class HandedOver(web.StreamResponse):
+    """Stands for the response on a connection that was handed over to another protocol."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.force_close()
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write nothing."""
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write nothing."""
+
+
+class ProblemResponse(RawResponse):
+    """A problem of our own, as ``application/problem+json``.
+
+    ``headers`` come in addition, such as those that tell the receipt's state.
+    """
+
+    def __init__(self, problem: Problem, headers: RawHeaders = (), *, close: bool = False) -> None:
+        reason, lines, content = _problem_parts(problem)
+        super().__init__(
+            problem.type.status, reason, lines + headers, pieces(iter([content])), len(content), close=close
+        )
+
+
+def problem_bytes(problem: Problem) -> bytes:
+    """Return a whole response for a connection that is closed right after it."""
+    reason, lines, content = _problem_parts(problem)
+    lines += ((b"Content-Length", b"%d" % len(content)), (b"Connection", b"close"))
+    return head_bytes(problem.type.status, reason, lines) + content
+
+
+def _problem_parts(problem: Problem) -> tuple[bytes, RawHeaders, bytes]:
+    content = json.dumps(problem.document(), ensure_ascii=False).encode("utf-8") + b"\n"
+    error = problem.proxy_error or problem.type.proxy_error
+    # The library's types leave out members with parameters, which it takes.
+    members: Any = [(http_sf.Token("onceproxy"), {"error": http_sf.Token(error)})]
+    proxy_status = http_sf.ser(members)
+    headers: RawHeaders = (
+        (b"Date", formatdate(usegmt=True).encode("ascii")),
+        (b"Content-Type", b"application/problem+json"),
+        (b"Proxy-Status", proxy_status.encode("ascii")),
+    )
+    if problem.retry_after is not None:
+        headers += ((b"Retry-After", b"%d" % problem.retry_after),)
+    return HTTPStatus(problem.type.status).phrase.encode("ascii"), headers, content
+
+
+async def pieces(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces of a body that is already here."""
+    for chunk in chunks:
+        yield chunk
+
+
+def answer_response(answer: Answer, *, close: bool = False) -> RawResponse:
+    """Return the response that tells a guard's answer."""
+    told = _answer_headers(answer)
+    if answer.response is None:
+        if answer.problem is None:
+            raise ValueError("an answer is a response or a problem")
+        return ProblemResponse(answer.problem, told, close=close)
+    response = answer.response
+    # Only we speak of receipts here; an upstream that says the same would be believed.
+    headers = tuple(line for line in response.headers if not line[0].lower().startswith(OUR_PREFIX))
+    return RawResponse(
+        response.status,
+        response.reason,
+        headers + told,
+        pieces(response.body.chunks()),
+        response.body.size,
+        close=close,
+    )
+
+
+def _answer_headers(answer: Answer) -> RawHeaders:
+    params: dict[str, int | http_sf.Token] = {}
+    if answer.attempt:
+        params["attempt"] = answer.attempt
+    if answer.replayed or answer.age:
+        params["age"] = int(answer.age)
+    if not answer.replayed:
+        params["reason"] = http_sf.Token(answer.reason)
+    state = "refused" if answer.state is None else answer.state.value
+    member: Any = (http_sf.Token(state), params)
+    status = http_sf.ser({"state": member})
+    headers: RawHeaders = (
+        (b"Onceproxy-Request-Id", str(answer.request_id).encode("ascii")),
+        (b"Onceproxy-Status", status.encode("ascii")),
+    )
+    if answer.replayed:
+        headers = ((b"Idempotency-Replayed", b"true"), *headers)
+    return headers

@@ -1,0 +1,130 @@
+"""Request targets: from the bytes of the request line to an origin and a path (RFC 9112 §3.2).
+
+The library's own URL is not used: it folds what must be refused (userinfo, fragments, other schemes), and a
+receipt's identity must come from what the client wrote.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from onceproxy.core.messages import DEFAULT_PORTS, Origin
+
+_TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_AUTHORITY = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:@/?#]+)(?::(?P<port>[0-9]{0,5}))?")
+
+
+class BadTarget(ValueError):
+    """A request target can't be used; the text says why and what would be right."""
+
+
+def parse_absolute(target: bytes) -> tuple[Origin, bytes]:
+    """Split ``http://host:port/path?query`` into the origin and the target in origin form.
+
+    Raises:
+        BadTarget: another scheme, userinfo, a fragment, a bad host or port, or bytes that may not be there.
+    """
+    scheme, separator, rest = target.partition(b"://")
+    name = scheme.lower().decode("latin-1")
+    if not separator or name not in DEFAULT_PORTS:
+        raise BadTarget("the target must start with http:// or https://")
+    end = min(
+        (at for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")) if at >= 0), default=len(rest)
+    )
+    origin = parse_authority(rest[:end], name)
+    return origin, origin_form(rest[end:] or b"/")
+
+
+def parse_authority(authority: bytes, scheme: str, *, port_needed: bool = False) -> Origin:
+    """Read ``host:port``; the port may be left out unless ``port_needed`` (CONNECT, RFC 9110 §9.3.6).
+
+    Raises:
+        BadTarget: userinfo, a bad host, or a port that is no number from 1 to 65535.
+    """
+    text = authority.decode("latin-1")
+    if "@" in text:
+        raise BadTarget("the target may not hold a user name or password")
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
+        raise BadTarget("the target has no valid host and port")
+    port_text = match["port"]
+    if not port_text and (port_needed or port_text == ""):
+        raise BadTarget("the target needs a port, as in example.com:443")
+    port = int(port_text) if port_text else DEFAULT_PORTS[scheme]
+    if not 1 <= port <= 65535:
+        raise BadTarget(f"{port} is no port: ports go from 1 to 65535")
+    return Origin(scheme, _host(match["host"]), port)
+
+
+def _host(text: str) -> str:
+    if text.startswith("["):
+        try:
+            return ipaddress.IPv6Address(text[1:-1]).compressed
+        except ValueError:
+            raise BadTarget(f"{text} is no IPv6 address") from None
+    host = text.lower()
+    labels = host.removesuffix(".").split(".")
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise BadTarget("the target's host is no valid name; international names must be in their xn-- form")
+    return _plain_numeral(host, labels)
+
+
+def _plain_numeral(host: str, labels: list[str]) -> str:
+    """Refuse the odd spellings of IPv4 addresses (2130706433, 0177.0.0.1, 127.1) that resolvers take."""
+    if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
+        try:
+            return str(ipaddress.IPv4Address(host))
+        except ValueError:
+            raise BadTarget(f"{host} is no IPv4 address in its usual form") from None
+    return host
+
+
+def origin_form(target: bytes) -> bytes:
+    """Check a target in origin form (``/path?query``) and return it; an empty path before a query is ``/``.
+
+    Raises:
+        BadTarget: a fragment, a space, or a control character.
+    """
+    if target.startswith(b"?"):
+        target = b"/" + target
+    if b"#" in target:
+        raise BadTarget("the target may not hold a fragment (#)")
+    if not target.startswith(b"/") or not _TARGET.fullmatch(target):
+        raise BadTarget("the target must start with / and hold no spaces or control characters")
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A path prefix of ours that stands for an upstream (``/stripe`` for ``https://api.stripe.com/v1``).
+
+    ``prefix`` starts with a slash and does not end with one; ``base`` is the upstream's path likewise, or
+    empty.
+    """
+
+    prefix: bytes
+    origin: Origin
+    base: bytes
+
+    def resolve(self, target: bytes) -> bytes | None:
+        """Return the upstream's target for ``target``, or None if it is not under the prefix."""
+        path, mark, query = target.partition(b"?")
+        if path != self.prefix and not path.startswith(self.prefix + b"/"):
+            return None
+        return (self.base + path[len(self.prefix) :] or b"/") + mark + query
+
+
+def parse_mounts(mounts: dict[str, str]) -> tuple[Mount, ...]:
+    """Return the mounts of a configuration, the longest prefix first.
+
+    Raises:
+        BadTarget: an upstream's URL can't be used.
+    """
+    parsed = []
+    for prefix, url in mounts.items():
+        origin, target = parse_absolute(url.encode("utf-8"))
+        parsed.append(Mount(prefix.encode("utf-8"), origin, target.rstrip(b"/")))
+    return tuple(sorted(parsed, key=lambda mount: len(mount.prefix), reverse=True))
