@@ -64,6 +64,7 @@ class Guard:
         self._limits = limits or GuardLimits()
         self._clock = clock
         self._executions: set[asyncio.Task[Any]] = set()
+        self._draining = False
         self._stopping = asyncio.Event()
 
     async def once(self, action: Action, request: Request) -> Answer:
@@ -92,8 +93,6 @@ class Guard:
             await asyncio.wait(self._executions, timeout=self._limits.store_patience)
         for task in self._executions:
             task.cancel()
-
-    _draining = False
 
     async def _answer(self, action: Action, request: Request) -> Answer:
         found = await self._claim(action)
@@ -197,17 +196,24 @@ class Guard:
         stopped = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        if sending.done():
-            return sending.result()
-        sending.cancel()
-        await asyncio.wait({sending})
-        if not sending.cancelled():
-            return sending.result()
-        return Attempt(
-            WirePhase.SENDING,
-            failure=Failure.STOPPED,
-            detail="the proxy was stopped before the upstream had answered",
-        )
+        if not sending.done():
+            sending.cancel()
+            await asyncio.wait({sending})
+        if sending.cancelled():
+            return Attempt(
+                WirePhase.SENDING,
+                failure=Failure.STOPPED,
+                detail="the proxy was stopped before the upstream had answered",
+            )
+        if (error := sending.exception()) is not None:
+            # A fault of ours must not leave a claim that nobody owns: how far it came is not known.
+            log.error("sending-failed", exc_info=error)
+            return Attempt(
+                WirePhase.SENDING,
+                failure=Failure.CONNECTION_LOST,
+                detail="the proxy failed while it was sending",
+            )
+        return sending.result()
 
     async def _settle(self, claim: Claim, settlement: Settlement) -> Settled:
         """Store the end of an attempt, for as long as it takes: a receipt must not be lost."""
