@@ -1,0 +1,27 @@
+# syntax=docker/dockerfile:1
+# Two stages: the wheel is built in the first, and only what runs it is in the second. The image expects a database
+# of its own (ONCEPROXY_DATABASE); the embedded one is for a person's machine.
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY proxy ./proxy
+RUN python -m venv /opt/onceproxy \
+ && /opt/onceproxy/bin/pip install --no-cache-dir --constraint constraints.txt .
+
+FROM python:3.11-slim-bookworm
+RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/onceproxy --create-home onceproxy
+COPY --from=build /opt/onceproxy /opt/onceproxy
+ENV PATH=/opt/onceproxy/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    ONCEPROXY_DATA_DIR=/var/lib/onceproxy \
+    ONCEPROXY_LISTEN=0.0.0.0:8888 \
+    ONCEPROXY_ADMIN_LISTEN=127.0.0.1:8889
+USER onceproxy
+# The local CA lives here: keep it, or clients have to trust a new one after each start.
+VOLUME /var/lib/onceproxy
+EXPOSE 8888
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=40s \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8889/readyz', timeout=2)"]
+ENTRYPOINT ["onceproxy"]
+CMD ["serve"]

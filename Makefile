@@ -1,0 +1,60 @@
+# `make help` lists the targets. Everything runs in .venv, which is made and kept current by itself.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve demo test lint types imports check package schema lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "onceproxy needs Python 3.11 or later; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+install: $(STAMP) ## Set up .venv with onceproxy and all that developing it needs
+
+serve: $(STAMP) ## Run the proxy on 127.0.0.1:8888 with the embedded Postgres
+	$(BIN)/onceproxy serve
+
+demo: $(STAMP) ## Play the story: a lost answer, a retry, one charge
+	$(BIN)/python -m onceproxy.demo
+
+test: $(STAMP) ## Run the whole test suite
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+lint: $(STAMP) ## Check format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP) ## Check types
+	$(BIN)/mypy
+
+imports: $(STAMP) ## Check that imports point inwards only
+	$(BIN)/lint-imports
+
+check: lint types imports test ## All of it: what CI runs
+
+package: $(STAMP) ## Build the distributions and try the wheel in an environment of its own
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	rm -rf build/wheel-check && $(PYTHON) -m venv build/wheel-check
+	build/wheel-check/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd build && wheel-check/bin/onceproxy --version && wheel-check/bin/onceproxy check
+
+schema: $(STAMP) ## Write config/onceproxy.schema.json anew
+	$(BIN)/python -m onceproxy.config.schema
+
+lock: ## Write constraints.txt anew from the newest versions that the ranges allow
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev]'
+	build/lock/bin/pip freeze --exclude onceproxy > constraints.txt
+
+clean: ## Remove what was built; the data of the proxy stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
