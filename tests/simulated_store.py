@@ -1,0 +1,122 @@
+"""A store in memory for tests of the guard alone: the same verbs, and faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from uuid import UUID, uuid4
+
+from onceproxy.core.outcomes import EVENTS
+from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
+from onceproxy.core.states import TRANSITIONS, Event, State, advance
+from onceproxy.guard.ports import Settled, Settlement, StoreUnavailable
+
+
+@dataclass
+class SimulatedWatch:
+    bell: asyncio.Event
+
+    async def news(self, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self.bell.wait()
+        except TimeoutError:
+            return
+        self.bell.clear()
+
+
+@dataclass
+class SimulatedStore:
+    """``fail`` is how many of the coming calls raise ``StoreUnavailable``."""
+
+    receipts: dict[RequestId, Receipt] = field(default_factory=dict)
+    tokens: dict[RequestId, UUID] = field(default_factory=dict)
+    events: list[tuple[RequestId, str]] = field(default_factory=list)
+    watches: list[tuple[RequestId, asyncio.Event]] = field(default_factory=list)
+    fail: int = 0
+    lease: bool = True
+
+    def _call(self) -> None:
+        if self.fail:
+            self.fail -= 1
+            raise StoreUnavailable("simulated")
+
+    async def claim(self, action: Action) -> Claim | Receipt:
+        self._call()
+        known = self.receipts.get(action.request_id)
+        state = State.ABSENT if known is None else known.state
+        if (state, Event.CLAIM) not in TRANSITIONS and known is not None:
+            return known
+        attempt = 1 if known is None else known.attempt + 1
+        claim = Claim(action.request_id, uuid4(), attempt)
+        self.tokens[action.request_id] = claim.token
+        self.receipts[action.request_id] = Receipt(
+            action.request_id,
+            advance(state, Event.CLAIM),
+            attempt,
+            action.kind,
+            action.fingerprint,
+            action.credential,
+            action.route,
+            action.method,
+            action.url,
+            age=0.0,
+            lease_left=20.0,
+        )
+        self.events.append((action.request_id, "claim"))
+        return claim
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
+        self._call()
+        if self.tokens[claim.request_id] != claim.token:
+            self.events.append((claim.request_id, "executed-twice"))
+            return Settled.SUPERSEDED
+        receipt = self.receipts[claim.request_id]
+        event = EVENTS[settlement.outcome.kind]
+        attempt = settlement.attempt
+        self.receipts[claim.request_id] = replace(
+            receipt,
+            state=advance(receipt.state, event),
+            response=attempt.response,
+            body_kept=settlement.keep_body,
+            body_size=attempt.response.body.size if attempt.response else 0,
+            phase=attempt.phase.value,
+            failure=attempt.failure.value if attempt.failure else None,
+            detail=attempt.detail,
+        )
+        self.events.append((claim.request_id, event.value))
+        self.ring(claim.request_id)
+        return Settled.STORED
+
+    async def read(self, request_id: RequestId) -> Receipt | None:
+        self._call()
+        return self.receipts.get(request_id)
+
+    @contextmanager
+    def watch(self, request_id: RequestId) -> Iterator[SimulatedWatch]:
+        entry = (request_id, asyncio.Event())
+        self.watches.append(entry)
+        try:
+            yield SimulatedWatch(entry[1])
+        finally:
+            self.watches.remove(entry)
+
+    async def note_replay(self, request_id: RequestId) -> None:
+        self._call()
+        self.events.append((request_id, "replayed"))
+
+    def may_send(self) -> bool:
+        return self.lease
+
+    def ring(self, request_id: RequestId) -> None:
+        for watched, bell in self.watches:
+            if watched == request_id:
+                bell.set()
+
+    def lose(self, request_id: RequestId) -> None:
+        """The owner's lease ran out."""
+        receipt = self.receipts[request_id]
+        self.receipts[request_id] = replace(receipt, state=advance(receipt.state, Event.LOSE))
+        self.ring(request_id)
