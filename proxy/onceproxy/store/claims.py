@@ -1,0 +1,65 @@
+"""The beginning of an attempt: at most one live claim for an action, over all instances.
+
+A try whose commit is unknown is simply repeated with the same token. If the first one was committed after all
+(even while the second was on its way: the database makes it wait), the receipt that stands in the way carries
+our own token, and is our claim.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from onceproxy.core.receipts import Action, Claim, Receipt
+from onceproxy.core.states import State
+from onceproxy.guard.ports import StoreUnavailable
+from onceproxy.store.connection import Connections
+from onceproxy.store.reading import look
+from onceproxy.store.rows import action_values
+
+TRY = 5.0  # seconds for one statement
+ROUNDS = 10  # a receipt that is free when read and taken when claimed, ten times over, is no accident
+
+
+class InstanceNotLive(StoreUnavailable):
+    """The database no longer believes that this instance is alive."""
+
+
+async def claim(connections: Connections, action: Action, token: UUID, instance: UUID) -> Claim | Receipt:
+    """Claim ``action`` for ``instance`` under ``token``, or return the receipt that stands in the way.
+
+    Safe to repeat with the same token. Raises what asyncpg raises.
+
+    Raises:
+        InstanceNotLive: the instance's lease ran out, or it was ended.
+        StoreUnavailable: others claim and release the action faster than we can look.
+    """
+    request_id = action.request_id
+    for _ in range(ROUNDS):
+        row = await connections.run(
+            "claim",
+            request_id.digest,
+            token,
+            instance,
+            *action_values(action),
+            timedelta(seconds=action.ttl),
+            timeout=TRY,
+        )
+        assert row is not None
+        if row["attempt"] is not None:
+            return Claim(request_id, token, row["attempt"])
+        seen = await look(connections, request_id)
+        if seen is not None and seen.token == token:
+            # An earlier try of ours got through. If it is lost already, then so is our lease.
+            if seen.receipt.state is not State.CLAIMED:
+                raise InstanceNotLive("the claim was lost together with this instance's lease")
+            return Claim(request_id, token, seen.receipt.attempt)
+        if not row["live"]:
+            raise InstanceNotLive("this instance's lease ran out: it may not claim until it has a new one")
+        if seen is not None and not _is_free(seen.receipt, action):
+            return seen.receipt
+    raise StoreUnavailable(f"others claim and release {request_id} all the time")
+
+
+def _is_free(receipt: Receipt, action: Action) -> bool:
+    return receipt.state is State.RELEASED and receipt.fingerprint == action.fingerprint

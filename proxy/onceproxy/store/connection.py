@@ -1,0 +1,147 @@
+"""Connections to Postgres: the first one, made with patience, and the two pools of a running store.
+
+Settlements have connections of their own, so that a flood of claims that wait for one another can't keep the
+receipts of what has already happened from being written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+import asyncpg
+from asyncpg.exceptions import ReadOnlySQLTransactionError
+
+from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, is_outage, is_refusal
+from onceproxy.store.retrying import pauses
+from onceproxy.store.statements import sql
+
+CONNECT_TRY = 5.0  # seconds for one try to connect
+CLOSE_WAIT = 3.0  # seconds in which statements under way may end when a pool closes
+SETTINGS = {"application_name": "onceproxy"}
+
+
+def describe(url: str) -> str:
+    """Name the database of a URL in words that are fit for a log: no user, no password, no options."""
+    try:
+        parts = urlsplit(url)
+        place = parts.hostname or "a local socket"
+        if parts.port is not None:
+            place += f":{parts.port}"
+    except ValueError:
+        return "the database"
+    name = parts.path.strip("/")
+    return f"database {name} at {place}" if name else f"the database at {place}"
+
+
+async def connect(url: str, timeout: float = CONNECT_TRY) -> asyncpg.Connection:
+    """Make one connection, in one try of at most ``timeout`` seconds. Raises what asyncpg raises."""
+    return await asyncpg.connect(url, timeout=timeout, server_settings=SETTINGS)
+
+
+async def connect_patiently(url: str, connect_timeout: float) -> asyncpg.Connection:
+    """Make one connection, trying again for ``connect_timeout`` seconds.
+
+    Raises:
+        DatabaseUnreachable: none could be made, or the database refuses us.
+    """
+    clock = asyncio.get_running_loop().time
+    give_up = clock() + connect_timeout
+    pause = pauses(longest=2.0)
+    while True:
+        try:
+            return await connect(url, max(0.1, min(CONNECT_TRY, give_up - clock())))
+        except DATABASE_ERRORS as error:
+            if isinstance(error, asyncpg.ClientConfigurationError):
+                # Its text, and that of its causes, may quote parts of the URL.
+                raise DatabaseUnreachable(
+                    "the database URL is not valid: postgresql://user@host/name"
+                ) from None
+            if is_refusal(error):
+                raise DatabaseUnreachable(f"{describe(url)} refuses us: {error}") from error
+            if not is_outage(error):
+                raise
+            seconds = pause()
+            if clock() + seconds > give_up:
+                raise DatabaseUnreachable(
+                    f"{describe(url)} can't be reached (tried for {connect_timeout:g} s): "
+                    f"{str(error) or type(error).__name__}"
+                ) from error
+        except (ValueError, OverflowError):
+            # Ports and the like that are no numbers, or too large: the messages quote what was given.
+            raise DatabaseUnreachable("the database URL is not valid: postgresql://user@host/name") from None
+        await asyncio.sleep(seconds)
+
+
+class Connections:
+    """Two pools over one database. Statements run by name, each in a transaction of its own."""
+
+    def __init__(self, common: asyncpg.Pool, reserved: asyncpg.Pool) -> None:
+        self._common = common
+        self._reserved = reserved
+
+    @classmethod
+    async def open(cls, url: str, size: int) -> Connections:
+        """Open at most ``size`` (2 or more) connections, a third of them reserved.
+
+        Raises what asyncpg raises.
+        """
+        reserve = max(1, size // 3)
+        common = await _pool(url, max(1, size - reserve))
+        try:
+            return cls(common, await _pool(url, reserve))
+        except BaseException:
+            common.terminate()
+            raise
+
+    async def run(
+        self, name: str, *values: object, timeout: float, reserved: bool = False
+    ) -> asyncpg.Record | None:
+        """Run the statement ``name`` and return its first row.
+
+        ``timeout`` seconds are allowed for a connection to come free, and again for the statement. When this
+        raises anything but a plain refusal by the server, the statement may have been committed or not.
+        """
+        pool = self._reserved if reserved else self._common
+        connection = await pool.acquire(timeout=timeout)
+        try:
+            row: asyncpg.Record | None = await connection.fetchrow(sql(name), *values, timeout=timeout)
+        except (asyncio.CancelledError, TimeoutError, asyncpg.InternalClientError):
+            # Postgres cancels whatever a backend is doing when the cancel request gets there, which may be
+            # the next user's statement: never hand such a connection on.
+            # (Nor one that asyncpg itself has lost its bearings with.)
+            connection.terminate()
+            raise
+        except ReadOnlySQLTransactionError:
+            # We are connected to what has become a standby: all of the pool is.
+            await pool.expire_connections()
+            raise
+        finally:
+            await pool.release(connection)
+        return row
+
+    async def close(self) -> None:
+        """Close both pools: politely for a few seconds, then by force."""
+        for pool in (self._common, self._reserved):
+            try:
+                async with asyncio.timeout(CLOSE_WAIT):
+                    await pool.close()
+            except DATABASE_ERRORS as error:
+                if not is_outage(error):
+                    raise
+                pool.terminate()
+
+
+async def _pool(url: str, size: int) -> asyncpg.Pool:
+    return await asyncpg.create_pool(
+        url,
+        min_size=0,  # more, and asyncpg reconnects in a task of its own, whose errors nobody awaits
+        max_size=size,
+        timeout=CONNECT_TRY,
+        server_settings=SETTINGS,
+        reset=_leave_as_it_is,
+    )
+
+
+async def _leave_as_it_is(connection: asyncpg.Connection) -> None:
+    """No statement of ours changes the session, so the usual reset would be a round trip for nothing."""

@@ -1,0 +1,226 @@
+"""The store: the guard's port over one Postgres database. Each verb is told in a module of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from uuid import UUID, uuid4
+
+from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
+from onceproxy.guard.ports import Settled, Settlement, StoreUnavailable, Watch
+from onceproxy.store.abandoned import Abandoned
+from onceproxy.store.claims import InstanceNotLive, claim
+from onceproxy.store.connection import Connections, connect_patiently
+from onceproxy.store.durability import check_server
+from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, DataDirUnusable, is_outage
+from onceproxy.store.leases import Lease
+from onceproxy.store.reading import look
+from onceproxy.store.retrying import persist
+from onceproxy.store.schema import migrate
+from onceproxy.store.settlements import settle
+from onceproxy.store.statements import sql
+from onceproxy.store.watching import Watching
+
+PATIENCE = 5.0  # seconds that a verb keeps trying through an outage
+COUNT_TRY = 2.0  # seconds for the count of a replay
+GIVE_BACK = 1.0  # seconds at close for claims that are being given back
+
+
+class PostgresStore:
+    """Durable receipts in Postgres, on behalf of one instance. Make one with ``open``."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        lease: Lease,
+        watching: Watching,
+        credential_key: bytes,
+        patience: float,
+    ) -> None:
+        self._connections = connections
+        self._lease = lease
+        self._watching = watching
+        self._abandoned = Abandoned(connections)
+        self._credential_key = credential_key
+        self._patience = patience
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        allow_unsafe_durability: bool = False,
+        connect_timeout: float = 30.0,
+        lease: float = 20.0,
+        heartbeat: float = 5.0,
+        data_dir: Path | None = None,
+        pool_size: int = 10,
+        patience: float = PATIENCE,
+    ) -> PostgresStore:
+        """Connect, check the server, migrate the schema and register as an instance.
+
+        Args:
+            url: as asyncpg takes it, unix sockets included (``postgresql://user@/name?host=/directory``).
+            allow_unsafe_durability: go on where a crash of the server may forget commits.
+            connect_timeout: seconds to keep trying for the first connection.
+            lease: seconds after which a silent instance counts as dead.
+            heartbeat: seconds between renewals of the lease; less than half of it.
+            data_dir: where instances of this machine keep their lock files. None: a killed one is found out
+                by its lease alone.
+            pool_size: connections at most, 2 or more; one more listens for news.
+            patience: seconds that a verb keeps trying through an outage.
+
+        Raises:
+            DatabaseUnreachable: no connection, or refused for good.
+            ServerTooOld: older than Postgres 14.
+            UnsafeDurability: the server may forget commits.
+            SchemaTooNew: a newer version migrated the database.
+            SchemaMissing: the search_path leads nowhere.
+            DataDirUnusable: ``data_dir`` can't be written to.
+            ValueError: ``heartbeat`` and ``lease`` do not fit, or ``pool_size`` is less than 2.
+        """
+        if not 0 < heartbeat * 2 < lease:
+            raise ValueError("the heartbeat must fit into the lease more than twice")
+        if pool_size < 2:
+            raise ValueError("the pool needs two connections: one is reserved for settlements")
+        key = await _prepare(url, connect_timeout, allow_unsafe_durability=allow_unsafe_durability)
+        try:
+            connections = await Connections.open(url, pool_size)
+        except DATABASE_ERRORS as error:
+            raise _gone(error) from error
+        life = Lease(connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir)
+        store = cls(connections, life, Watching(url), key, patience)
+        try:
+            await life.begin()
+            await store._watching.start()
+        except (asyncio.CancelledError, DataDirUnusable):
+            await store.close()
+            raise
+        except DATABASE_ERRORS as error:
+            await store.close()
+            raise _gone(error) from error
+        return store
+
+    async def close(self) -> None:
+        """Hand over: this instance ends, and its open claims are in doubt for whoever sees them first."""
+        await self._abandoned.close(GIVE_BACK)
+        await self._watching.stop()
+        await self._lease.end()
+        await self._connections.close()
+
+    async def __aenter__(self) -> PostgresStore:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def credential_key(self) -> bytes:
+        """The 32-byte key of the digests of credentials, the same for all instances of this database."""
+        return self._credential_key
+
+    @property
+    def instance(self) -> UUID:
+        """The instance that this process is at the moment. It changes when a lease was lost."""
+        return self._lease.instance
+
+    async def claim(self, action: Action) -> Claim | Receipt:
+        """Claim an action, or return the receipt that stands in the way.
+
+        Raises:
+            StoreUnavailable: the database or our lease on it is away. Nothing may be sent.
+        """
+        token = uuid4()
+        instance = self._lease.check()
+        try:
+            result = await persist(lambda: claim(self._connections, action, token, instance), self._patience)
+        except (asyncio.CancelledError, StoreUnavailable) as error:
+            if isinstance(error, InstanceNotLive):
+                self._lease.distrust(instance)
+            # The claim may be durable all the same, and nobody would ever end it.
+            self._abandoned.give_back(action.request_id, token)
+            raise
+        if isinstance(result, Claim):
+            self._lease.remember(token, instance)
+        return result
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
+        """Write the end of an attempt durably. May be repeated: the same settlement is stored once.
+
+        ``SUPERSEDED`` also where the receipt's own attempt says other than what was settled before: that is
+        kept in the audit trail as ``contradicted``.
+
+        Raises:
+            StoreUnavailable: the database is away. It is not known whether the settlement was stored.
+            ValueError: the settlement says completed and brings no response.
+        """
+        settled = await persist(
+            lambda: settle(self._connections, claim, settlement, self._lease.instance),
+            self._patience,
+            bounded=False,
+        )
+        self._lease.forget(claim.token)
+        self._watching.wake(claim.request_id.digest)
+        return settled
+
+    async def read(self, request_id: RequestId) -> Receipt | None:
+        """Return the receipt, if there is one that has not expired. A claim whose owner is gone turns
+        in_doubt.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        seen = await persist(lambda: look(self._connections, request_id), self._patience)
+        return seen.receipt if seen is not None else None
+
+    def watch(self, request_id: RequestId) -> AbstractContextManager[Watch]:
+        """Listen for changes of one receipt while the context lasts. Holds no database connection."""
+        return self._watching.watch(request_id)
+
+    async def listening(self) -> None:
+        """Return when news from other instances can be heard; after a broken connection, again."""
+        await self._watching.listening()
+
+    async def note_replay(self, request_id: RequestId) -> None:
+        """Count that the receipt answered a duplicate. One try: a count is not worth a wait.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        await persist(
+            lambda: self._connections.run(
+                "note_replay", request_id.digest, self._lease.instance, timeout=COUNT_TRY
+            ),
+            0,
+        )
+
+    def may_send(self, claim: Claim | None = None) -> bool:
+        """Say whether this instance's lease still runs and, given a claim, whether it covers that claim.
+
+        A claim from before a lease was lost is not covered by the lease that followed: others may have put it
+        in doubt, and may have sent the action again since.
+        """
+        return self._lease.runs() if claim is None else self._lease.covers(claim.token)
+
+
+async def _prepare(url: str, connect_timeout: float, *, allow_unsafe_durability: bool) -> bytes:
+    connection = await connect_patiently(url, connect_timeout)
+    try:
+        await check_server(connection, allow_unsafe_durability=allow_unsafe_durability)
+        await migrate(connection)
+        return bytes(await connection.fetchval(sql("read_key"), "credentials"))
+    except DATABASE_ERRORS as error:
+        raise _gone(error) from error
+    finally:
+        connection.terminate()
+
+
+def _gone(error: Exception) -> Exception:
+    """Put an outage after the first connection into words; other errors stay as they are."""
+    if not is_outage(error):
+        return error
+    return DatabaseUnreachable(f"the database went away while the store was opened: {error}")

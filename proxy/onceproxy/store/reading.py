@@ -1,0 +1,36 @@
+"""Seeing a receipt as it is: a claim whose owner is gone turns in_doubt before anyone is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from onceproxy.core.receipts import Receipt, RequestId
+from onceproxy.core.states import State
+from onceproxy.guard.ports import StoreUnavailable
+from onceproxy.store.connection import Connections
+from onceproxy.store.rows import receipt_of
+
+TRY = 5.0  # seconds for one read
+LOOKS = 10  # each look but the last found that the receipt had changed under it: more is no accident
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A receipt, and the token of its attempt: who shows the token owns the attempt."""
+
+    receipt: Receipt
+    token: UUID
+
+
+async def look(connections: Connections, request_id: RequestId) -> Seen | None:
+    """Return the receipt, if there is one that has not expired. Raises what asyncpg raises."""
+    for _ in range(LOOKS):
+        row = await connections.run("read", request_id.digest, timeout=TRY)
+        if row is None or row["expired"]:
+            return None
+        if row["state"] != State.CLAIMED or row["lease_left"] > 0:
+            return Seen(receipt_of(row), row["token"])
+        # Whether or not this call is the one that does it, the next look shows what the receipt is now.
+        await connections.run("lose", request_id.digest, row["token"], timeout=TRY)
+    raise StoreUnavailable(f"the receipt {request_id} does not hold still")

@@ -1,0 +1,127 @@
+"""Between rows and values: what a settlement writes, and what a receipt's row says."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import asyncpg
+
+from onceproxy.core.attempts import Attempt
+from onceproxy.core.messages import EMPTY_BODY, Body, BytesBody, Response
+from onceproxy.core.outcomes import OutcomeKind
+from onceproxy.core.receipts import Action, IdentityKind, Receipt, RequestId
+from onceproxy.core.states import State
+from onceproxy.guard.capture import Capture
+from onceproxy.guard.ports import Settlement
+
+Row = asyncpg.Record
+
+
+def readable(text: str) -> str:
+    r"""Return ``text`` as Postgres can keep it: NUL and bytes that were no UTF-8 become ``\x..`` escapes.
+
+    For words that people read. Identity is made elsewhere, from the bytes.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", r"\x00")
+
+
+def action_values(action: Action) -> tuple[Any, ...]:
+    """The parameters $4 to $11 of the statement ``claim``."""
+    return (
+        action.kind.value,
+        action.canonical,
+        [readable(part) for part in action.scope],
+        action.fingerprint,
+        action.credential,
+        readable(action.route),
+        readable(action.method),
+        readable(action.url),
+    )
+
+
+def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
+    """The parameters $4 to $16 of the statement ``settle``.
+
+    Raises:
+        ValueError: the settlement says completed and brings no response.
+    """
+    kind, attempt = settlement.outcome.kind, settlement.attempt
+    response = attempt.response
+    if kind is OutcomeKind.COMPLETED and response is None:
+        raise ValueError("an attempt that completed has a response")
+    status = response.status if response is not None else attempt.status
+    # What was released did not happen: the status that said so is all that is worth keeping.
+    kept = None if kind is OutcomeKind.RELEASED else response
+    return (
+        kind.value,
+        status,
+        *_response_values(kept, keep_body=settlement.keep_body),
+        *evidence_values(attempt),
+        settlement.outcome.reason,
+    )
+
+
+def evidence_values(attempt: Attempt) -> tuple[str, str | None, str]:
+    """Phase, failure and detail of an attempt."""
+    failure = attempt.failure.value if attempt.failure is not None else None
+    return attempt.phase.value, failure, readable(attempt.detail)
+
+
+def _response_values(response: Response | None, *, keep_body: bool) -> tuple[Any, ...]:
+    if response is None:
+        return None, None, None, None, True, None, None
+    return (
+        response.reason,
+        [name for name, _ in response.headers],
+        [value for _, value in response.headers],
+        response.body.read() if keep_body else None,
+        keep_body,
+        response.body.size,
+        digest_of(response.body),
+    )
+
+
+def digest_of(body: Body) -> bytes:
+    """SHA-256 of a body. One that was captured knows it; it may be larger than memory."""
+    if isinstance(body, Capture):
+        return body.digest
+    digest = hashlib.sha256()
+    for chunk in body.chunks():
+        digest.update(chunk)
+    return digest.digest()
+
+
+def receipt_of(row: Row) -> Receipt:
+    """The receipt that a row of the statement ``read`` shows."""
+    return Receipt(
+        request_id=RequestId(row["request_id"]),
+        state=State(row["state"]),
+        attempt=row["attempt"],
+        kind=IdentityKind(row["kind"]),
+        fingerprint=row["fingerprint"],
+        credential=row["credential"],
+        route=row["route"],
+        method=row["method"],
+        url=row["url"],
+        age=max(0.0, row["age"]),
+        lease_left=max(0.0, row["lease_left"]),
+        response=_response_of(row),
+        body_kept=row["body_kept"],
+        body_size=row["body_size"] or 0,
+        body_digest=row["body_digest"] or b"",
+        phase=row["phase"],
+        failure=row["failure"],
+        detail=row["detail"],
+    )
+
+
+def _response_of(row: Row) -> Response | None:
+    if row["header_names"] is None:
+        return None
+    return Response(
+        status=row["status"],
+        reason=row["reason"],
+        headers=tuple(zip(row["header_names"], row["header_values"], strict=True)),
+        body=BytesBody(row["body"]) if row["body"] else EMPTY_BODY,
+    )

@@ -1,0 +1,92 @@
+"""The schema's versions: which migrations there are, and how they are applied.
+
+A migration is a file ``migrations/NNNN_name.sql``; it is never changed once released. Several processes may
+start at once: the first one migrates under an advisory lock, the others find the work done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import asyncpg
+
+from onceproxy.store.errors import SchemaMissing, SchemaTooNew
+from onceproxy.store.statements import sql
+
+MIGRATION_TIMEOUT = 600.0  # seconds, for waiting on the lock and for the work: a large table takes its time
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema: its version, counted from 1, its name and its SQL."""
+
+    version: int
+    name: str
+    text: str
+
+
+@cache
+def all_migrations() -> tuple[Migration, ...]:
+    """Return the migrations in order.
+
+    Raises:
+        ValueError: the numbers have a gap.
+    """
+    found = []
+    for entry in files(__package__).joinpath("migrations").iterdir():
+        if entry.name.endswith(".sql"):
+            number, _, name = entry.name.removesuffix(".sql").partition("_")
+            found.append(Migration(int(number), name, entry.read_text("utf-8")))
+    found.sort(key=lambda migration: migration.version)
+    if [migration.version for migration in found] != list(range(1, len(found) + 1)):
+        raise ValueError("migrations are numbered from 0001 without gaps")
+    return tuple(found)
+
+
+async def read_version(connection: asyncpg.Connection) -> int:
+    """Return the version of the current schema, 0 where there are no tables of ours.
+
+    Raises:
+        SchemaMissing: the search_path names no schema that exists.
+        SchemaTooNew: the version is one that this code does not know.
+    """
+    found = await connection.fetchrow(sql("find_versions"))
+    assert found is not None
+    if found["schema"] is None:
+        raise SchemaMissing(
+            "the connection's search_path names no schema that exists: create the schema, or change the path"
+        )
+    if not found["present"]:
+        return 0
+    version = int(await connection.fetchval(sql("read_version")))
+    newest = len(all_migrations())
+    if version > newest:
+        raise SchemaTooNew(
+            f"the database's schema has version {version}, and this onceproxy knows versions up to {newest}: "
+            "run the version of onceproxy that migrated it, or a newer one"
+        )
+    return version
+
+
+async def migrate(connection: asyncpg.Connection) -> int:
+    """Bring the connection's current schema up to date; return how many migrations were applied.
+
+    Raises:
+        SchemaMissing: the search_path names no schema that exists.
+        SchemaTooNew: the version is one that this code does not know.
+    """
+    # A look without the lock: a role that may not create tables can use a schema that is up to date.
+    if await read_version(connection) == len(all_migrations()):
+        return 0
+    # Read committed, whatever the database's default: what is read after the lock must not be older than it.
+    async with connection.transaction(isolation="read_committed"):
+        await connection.execute(sql("lock_migrations"), timeout=MIGRATION_TIMEOUT)
+        # After the lock: even with IF NOT EXISTS, two that create a table at once collide in the catalogue.
+        await connection.execute(sql("create_versions"))
+        done = await read_version(connection)
+        for migration in all_migrations()[done:]:
+            await connection.execute(migration.text, timeout=MIGRATION_TIMEOUT)
+            await connection.execute(sql("add_version"), migration.version, migration.name)
+    return len(all_migrations()) - done

@@ -1,0 +1,79 @@
+"""The end of an attempt: accepted from the attempt that it belongs to, and from no other."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+from onceproxy.core.outcomes import OutcomeKind
+from onceproxy.core.receipts import Claim
+from onceproxy.core.states import State
+from onceproxy.guard.ports import Settled, Settlement
+from onceproxy.store.connection import Connections
+from onceproxy.store.rows import evidence_values, settlement_values
+
+TRY = 5.0  # seconds for one statement, and
+SECONDS_PER_BYTE = 1 / (1 << 20)  # more for the body: a slow link still carries 1 MiB/s
+
+# What it means for the audit trail when a superseded attempt comes with this.
+_SUPERSEDED = {
+    OutcomeKind.COMPLETED: "executed-twice",
+    OutcomeKind.IN_DOUBT: "executed-twice",
+    OutcomeKind.RELEASED: "late-release",
+}
+
+
+async def settle(connections: Connections, claim: Claim, settlement: Settlement, instance: UUID) -> Settled:
+    """Write ``settlement`` if the receipt is still the claim's, or else keep it in the audit trail.
+
+    Safe to repeat: events have ids that are made from the token. Raises what asyncpg raises.
+
+    Raises:
+        ValueError: the settlement says completed and brings no response.
+    """
+    digest, kind = claim.request_id.digest, settlement.outcome.kind
+    values = settlement_values(settlement)
+    response = settlement.attempt.response
+    sent = response.body.size if response is not None and settlement.keep_body else 0
+    row = await connections.run(
+        "settle",
+        digest,
+        claim.token,
+        claim.attempt,
+        *values,
+        uuid5(claim.token, kind.value),
+        timeout=TRY + sent * SECONDS_PER_BYTE,
+        reserved=True,
+    )
+    assert row is not None
+    if row["settled"]:
+        return Settled.STORED
+
+    # Refused. The receipt can't come back to this token, so there is no hurry and no race from here on.
+    found = await connections.run("whose", digest, timeout=TRY, reserved=True)
+    ours = found is not None and found["token"] == claim.token and found["attempt"] == claim.attempt
+    state = State(found["state"]) if found is not None else State.ABSENT
+    if ours and state == kind.value:
+        if kind is not OutcomeKind.IN_DOUBT:
+            return Settled.STORED
+        # Either a repetition, whose event is there, or the claim was lost and now there is evidence as well.
+        note = kind.value
+    elif ours or found is None:
+        note = "contradicted"
+    else:
+        note = _SUPERSEDED[kind]
+    phase, failure, detail = evidence_values(settlement.attempt)
+    await connections.run(
+        "note_late",
+        digest,
+        uuid5(claim.token, note),
+        note,
+        claim.attempt,
+        instance,
+        state.value,
+        phase,
+        settlement.outcome.reason,
+        detail or failure or "",
+        timeout=TRY,
+        reserved=True,
+    )
+    return Settled.STORED if note == OutcomeKind.IN_DOUBT else Settled.SUPERSEDED

@@ -1,0 +1,41 @@
+-- Receipts for people. Read only: a claim whose owner is gone is shown as in_doubt, as the next copy of the
+-- action will find it, and an expired receipt as absent.
+
+-- name: list_receipts
+-- The newest receipts first.
+-- $1 state, $2 route, $3 host, $4 age (each null: any), $5 limit.
+SELECT *
+FROM (
+    SELECT
+        request_id,
+        CASE
+            WHEN state = 'claimed' AND NOT EXISTS (
+                SELECT FROM instances
+                WHERE instances.instance_id = receipts.instance
+                    AND instances.ended_at IS NULL
+                    AND instances.lease_until > clock_timestamp()
+            ) THEN 'in_doubt'
+            WHEN state = 'completed' AND expires_at <= clock_timestamp() THEN 'absent'
+            ELSE state
+        END AS state,
+        attempt, kind, scope, route, method, url, created_at, changed_at, expires_at, status, failure,
+        conclusion, body_size
+    FROM receipts
+) AS seen
+WHERE ($1::text IS NULL OR state = $1::text)
+    AND ($2::text IS NULL OR route = $2::text)
+    AND (
+        $3::text IS NULL
+        OR split_part(url, '/', 3) = $3::text
+        OR trim(BOTH '[]' FROM regexp_replace(split_part(url, '/', 3), ':[0-9]+$', '')) = $3::text
+    )
+    AND ($4::interval IS NULL OR created_at > clock_timestamp() - $4::interval)
+ORDER BY created_at DESC
+LIMIT $5::integer;
+
+-- name: list_events
+-- The audit trail of a receipt, oldest first. $1 request_id.
+SELECT event_id, at, kind, attempt, instance, state, phase, reason, detail
+FROM events
+WHERE request_id = $1::bytea
+ORDER BY at, attempt, event_id;

@@ -1,0 +1,103 @@
+-- The beginning of an attempt. Every statement names request_id.
+
+-- name: claim
+-- Claim an action if nothing stands in the way.
+-- $1 request_id, $2 token, $3 instance, $4 kind, $5 canonical, $6 scope, $7 fingerprint, $8 credential,
+-- $9 route, $10 method, $11 url, $12 ttl.
+-- Returns one row: live (the instance's own lease runs) and attempt (null: not claimed).
+-- The row lock that ON CONFLICT takes decides between racing claims. The look ahead in `candidate` decides
+-- nothing: it spares duplicates, which are most of the traffic at bad times, the lock and its commit.
+WITH owner AS (
+    SELECT instance_id
+    FROM instances
+    WHERE instance_id = $3::uuid AND ended_at IS NULL AND lease_until > clock_timestamp()
+), candidate AS (
+    SELECT instance_id
+    FROM owner
+    WHERE NOT EXISTS (
+        SELECT FROM receipts
+        WHERE request_id = $1::bytea
+            AND NOT (state = 'released' AND fingerprint = $7::bytea)
+            AND NOT (state = 'completed' AND expires_at <= clock_timestamp())
+    )
+), claimed AS (
+    INSERT INTO receipts (
+        request_id, state, previous, attempt, token, instance, kind, canonical, scope, fingerprint, credential,
+        route, method, url, ttl
+    )
+    SELECT
+        $1::bytea, 'claimed', 'absent', 1, $2::uuid, instance_id, $4::text, $5::integer, $6::text[], $7::bytea,
+        $8::bytea, $9::text, $10::text, $11::text, $12::interval
+    FROM candidate
+    ON CONFLICT (request_id) DO UPDATE SET
+        state = 'claimed',
+        previous = receipts.state,
+        attempt = receipts.attempt + 1,
+        token = excluded.token,
+        instance = excluded.instance,
+        kind = excluded.kind,
+        canonical = excluded.canonical,
+        scope = excluded.scope,
+        fingerprint = excluded.fingerprint,
+        credential = excluded.credential,
+        route = excluded.route,
+        method = excluded.method,
+        url = excluded.url,
+        ttl = excluded.ttl,
+        created_at = CASE receipts.state WHEN 'completed' THEN clock_timestamp() ELSE receipts.created_at END,
+        changed_at = clock_timestamp(),
+        expires_at = NULL,
+        status = NULL,
+        reason = NULL,
+        header_names = NULL,
+        header_values = NULL,
+        body = NULL,
+        body_kept = true,
+        body_size = NULL,
+        body_digest = NULL,
+        phase = NULL,
+        failure = NULL,
+        detail = '',
+        conclusion = NULL
+    WHERE (receipts.state = 'released' AND receipts.fingerprint = excluded.fingerprint)
+        OR (receipts.state = 'completed' AND receipts.expires_at <= clock_timestamp())
+    RETURNING request_id, previous, attempt, instance
+), told AS (
+    INSERT INTO events (request_id, kind, attempt, instance, state)
+    SELECT request_id, 'expired', attempt - 1, instance, 'absent'
+    FROM claimed
+    WHERE previous = 'completed'
+    UNION ALL
+    SELECT request_id, 'claimed', attempt, instance, 'claimed'
+    FROM claimed
+)
+SELECT
+    EXISTS (SELECT FROM owner) AS live,
+    (SELECT attempt FROM claimed) AS attempt,
+    (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM claimed) AS notified;
+
+-- name: abandon
+-- Give a claim back that was never handed out, so that nothing can have been sent under it.
+-- $1 request_id, $2 token, $3 event_id. Returns one row: the state of the receipt if it still carries the
+-- token (null: it does not, or not yet).
+WITH abandoned AS (
+    UPDATE receipts SET
+        state = 'released',
+        previous = state,
+        changed_at = clock_timestamp(),
+        failure = NULL,
+        detail = '',
+        conclusion = 'abandoned'
+    WHERE request_id = $1::bytea AND token = $2::uuid AND state IN ('claimed', 'in_doubt')
+    RETURNING request_id, attempt, instance
+), event AS (
+    INSERT INTO events (request_id, event_id, kind, attempt, instance, state)
+    SELECT request_id, $3::uuid, 'abandoned', attempt, instance, 'released'
+    FROM abandoned
+)
+SELECT
+    coalesce(
+        (SELECT 'released' FROM abandoned),
+        (SELECT state FROM receipts WHERE request_id = $1::bytea AND token = $2::uuid)
+    ) AS state,
+    (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM abandoned) AS notified;

@@ -1,0 +1,61 @@
+-- Receipts as they are seen. Every statement names request_id.
+
+-- name: read
+-- Read a receipt, how old its state is, and for how long its owner is still believed to live.
+-- $1 request_id. Returns at most one row.
+SELECT
+    receipts.*,
+    extract(epoch FROM clock_timestamp() - receipts.changed_at)::float8 AS age,
+    coalesce(receipts.expires_at <= clock_timestamp(), false) AS expired,
+    CASE WHEN receipts.state = 'claimed' THEN coalesce(
+        (
+            SELECT extract(epoch FROM instances.lease_until - clock_timestamp())::float8
+            FROM instances
+            WHERE instances.instance_id = receipts.instance AND instances.ended_at IS NULL
+        ),
+        0
+    ) ELSE 0 END AS lease_left
+FROM receipts
+WHERE receipts.request_id = $1::bytea;
+
+-- name: lose
+-- Put a claim in doubt whose owner is gone. The owner is looked at again, in the same statement: it may have
+-- renewed its lease, or settled, since it was seen.
+-- $1 request_id, $2 token. Returns one row, lost: whether it was.
+WITH lost AS (
+    UPDATE receipts SET
+        state = 'in_doubt',
+        previous = state,
+        changed_at = clock_timestamp(),
+        failure = 'owner-lost',
+        detail = 'The proxy that held the claim ended, or lost its lease, before it could say what happened.',
+        conclusion = 'owner-lost'
+    WHERE request_id = $1::bytea
+        AND token = $2::uuid
+        AND state = 'claimed'
+        AND NOT EXISTS (
+            SELECT FROM instances
+            WHERE instances.instance_id = receipts.instance
+                AND instances.ended_at IS NULL
+                AND instances.lease_until > clock_timestamp()
+        )
+    RETURNING request_id, attempt, instance, conclusion, detail
+), event AS (
+    INSERT INTO events (request_id, kind, attempt, instance, state, reason, detail)
+    SELECT request_id, 'lost', attempt, instance, 'in_doubt', conclusion, detail
+    FROM lost
+)
+SELECT
+    EXISTS (SELECT FROM lost) AS lost,
+    (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM lost) AS notified;
+
+-- name: note_replay
+-- Count that the receipt answered a duplicate. A count, not a promise: its commit need not wait for the disk.
+-- $1 request_id, $2 instance.
+WITH relaxed AS (
+    SELECT set_config('synchronous_commit', 'off', true) AS setting
+)
+INSERT INTO events (request_id, kind, attempt, instance, state)
+SELECT receipts.request_id, 'replayed', receipts.attempt, $2::uuid, receipts.state
+FROM receipts, relaxed
+WHERE receipts.request_id = $1::bytea AND relaxed.setting = 'off';

@@ -1,0 +1,54 @@
+-- The schema's version, and what a server must be like.
+
+-- name: lock_migrations
+-- Let one process migrate at a time, until the end of its transaction. The number means nothing; it is the
+-- first eight bytes of SHA-256('onceproxy migrations').
+SELECT pg_advisory_xact_lock(x'2e063fe9e4b4f632'::bigint);
+
+-- name: find_versions
+-- Say where this connection's tables go, and whether they are there. Only the current schema counts: with a
+-- search_path of several, another's tables must not be taken for ours.
+SELECT
+    current_schema() AS schema,
+    to_regclass(quote_ident(current_schema()) || '.schema_versions') IS NOT NULL AS present;
+
+-- name: create_versions
+-- Make the table of applied migrations.
+CREATE TABLE IF NOT EXISTS schema_versions (
+    version integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT schema_versions_pkey PRIMARY KEY (version)
+);
+
+-- name: read_version
+-- The newest migration applied; 0 for none.
+SELECT coalesce(max(version), 0) AS version FROM schema_versions;
+
+-- name: add_version
+-- Record a migration. $1 version, $2 name.
+INSERT INTO schema_versions (version, name) VALUES ($1::integer, $2::text);
+
+-- name: read_key
+-- A shared key. $1 name.
+SELECT key FROM secrets WHERE name = $1::text;
+
+-- name: read_server
+-- What decides whether a commit can be believed.
+SELECT
+    current_setting('server_version_num')::integer AS version,
+    current_setting('fsync') AS fsync,
+    current_setting('full_page_writes') AS full_page_writes,
+    current_setting('synchronous_commit') AS synchronous_commit;
+
+-- name: ping
+-- Ask for a sign of life.
+SELECT 1;
+
+-- name: find_database
+-- Whether a database exists. $1 name.
+SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1::text) AS present;
+
+-- name: create_database
+-- Make the embedded server's database.
+CREATE DATABASE onceproxy;

@@ -1,0 +1,58 @@
+-- The end of an attempt. Every statement names request_id.
+
+-- name: settle
+-- Write what an attempt proved, if the receipt is still its own and its state allows it.
+-- $1 request_id, $2 token, $3 attempt, $4 new state, $5 status, $6 reason phrase, $7 header names,
+-- $8 header values, $9 body, $10 body_kept, $11 body_size, $12 body_digest, $13 phase, $14 failure,
+-- $15 detail, $16 conclusion, $17 event_id.
+-- Returns one row, settled: false if the guard refused.
+WITH settled AS (
+    UPDATE receipts SET
+        state = $4::text,
+        previous = state,
+        changed_at = clock_timestamp(),
+        expires_at = CASE $4::text WHEN 'completed' THEN clock_timestamp() + ttl END,
+        status = $5::integer,
+        reason = $6::bytea,
+        header_names = $7::bytea[],
+        header_values = $8::bytea[],
+        body = $9::bytea,
+        body_kept = $10::boolean,
+        body_size = $11::bigint,
+        body_digest = $12::bytea,
+        phase = $13::text,
+        failure = $14::text,
+        detail = $15::text,
+        conclusion = $16::text
+    WHERE request_id = $1::bytea
+        AND token = $2::uuid
+        AND attempt = $3::integer
+        AND (state = 'claimed' OR (state = 'in_doubt' AND $4::text IN ('completed', 'released')))
+    RETURNING request_id, previous, attempt, instance, state
+), event AS (
+    INSERT INTO events (request_id, event_id, kind, attempt, instance, state, phase, reason, detail)
+    SELECT
+        request_id, $17::uuid, CASE previous WHEN 'in_doubt' THEN 'healed' ELSE state END, attempt, instance,
+        state, $13::text, $16::text, $15::text
+    FROM settled
+)
+SELECT
+    EXISTS (SELECT FROM settled) AS settled,
+    (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM settled) AS notified;
+
+-- name: whose
+-- Say whose the receipt is now, after a settlement was refused.
+-- $1 request_id. Returns at most one row.
+SELECT token, attempt, state
+FROM receipts
+WHERE request_id = $1::bytea;
+
+-- name: note_late
+-- Keep evidence that can't change the receipt any more. May be repeated: event_id is made from the token.
+-- $1 request_id, $2 event_id, $3 kind, $4 attempt, $5 instance, $6 state the receipt is in, $7 phase,
+-- $8 reason, $9 detail.
+INSERT INTO events (request_id, event_id, kind, attempt, instance, state, phase, reason, detail)
+VALUES (
+    $1::bytea, $2::uuid, $3::text, $4::integer, $5::uuid, $6::text, $7::text, $8::text, $9::text
+)
+ON CONFLICT (request_id, event_id) DO NOTHING;
