@@ -1,0 +1,202 @@
+"""Sends requests: guarded ones exactly once, others as streams.
+
+There is no redirect, no cookie, no decompression, no environment proxy and no retry of a mutation in here:
+none of them was written. aiohttp's client has all of them, and resends PUT and DELETE on its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
+
+from onceproxy.core.attempts import Attempt, Failure, SendFailed, WirePhase
+from onceproxy.core.messages import Origin, Request, Response
+from onceproxy.guard.capture import Capture
+from onceproxy.upstream.connection import UpstreamConnection
+from onceproxy.upstream.dial import dial
+from onceproxy.upstream.pool import IdleConnections
+from onceproxy.upstream.streams import UpstreamResponse
+from onceproxy.upstream.writing import request_head, write_body
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """Seconds and bytes. ``response_timeout`` runs from the first byte sent to the last one received.
+
+    ``reuse_idle``: a guarded request reuses only a connection that was idle for less than this, so that it is
+    not lost to an upstream that closes idle ones; 0 is always a fresh one. ``idle_timeout`` is the same for
+    all others.
+    """
+
+    connect_timeout: float = 10.0
+    response_timeout: float = 600.0
+    reuse_idle: float = 1.0
+    idle_timeout: float = 15.0
+    max_head: int = 64 * 1024
+    most_idle: int = 64
+
+
+class UpstreamClient:
+    """The guard's ``Execute`` and the ingress's ``Outbound`` in one."""
+
+    def __init__(self, settings: UpstreamSettings, tls: ssl.SSLContext) -> None:
+        self._settings = settings
+        self._tls = tls
+        self._idle = IdleConnections(settings.idle_timeout, settings.most_idle)
+
+    async def aclose(self) -> None:
+        """Close the idle connections."""
+        self._idle.close()
+
+    async def send(self, request: Request, may_send: Callable[[], bool]) -> Attempt:
+        """Send a guarded request once and receive the whole response; see ``guard.ports.Execute``."""
+        head = request_head(request, length=_length(request))
+        try:
+            connection = await self._connection(request.origin, self._settings.reuse_idle)
+        except SendFailed as failed:
+            return failed.attempt()
+        try:
+            return await self._send(connection, request, head, may_send)
+        except SendFailed as failed:
+            return replace(failed.attempt(), status=connection.status)
+        finally:
+            self._let_go(connection)
+
+    async def open(
+        self,
+        request: Request,
+        *,
+        body: AsyncIterator[bytes] | None = None,
+        length: int | None = None,
+        upgrade: bytes | None = None,
+    ) -> UpstreamResponse:
+        """Send an unguarded request and return at its response's head.
+
+        ``body`` streams a body of ``length`` bytes (None: it goes out chunked); without it the request's own
+        is sent. A read that fails on a reused connection before anything came back is sent once more.
+
+        Raises:
+            SendFailed: there is no response.
+        """
+        if body is None:
+            head = request_head(request, length=_length(request), upgrade=upgrade)
+        else:
+            head = request_head(request, length=length, chunked=length is None, upgrade=upgrade)
+        connection = await self._connection(request.origin, self._settings.idle_timeout)
+        try:
+            return await self._open(connection, request, head, body, length, upgrade)
+        except SendFailed:
+            stale = connection.reused and not connection.answered
+            if not stale or body is not None or request.method not in SAFE:
+                raise
+        connection = await self._connection(request.origin, 0)
+        return await self._open(connection, request, head, None, length, upgrade)
+
+    async def tunnel(
+        self, host: str, port: int, protocol: Callable[[], asyncio.Protocol]
+    ) -> asyncio.Protocol:
+        """Connect to a host for opaque bytes.
+
+        Raises:
+            SendFailed: no connection.
+        """
+        return await dial(protocol, host, port, tls=None, timeout=self._settings.connect_timeout)
+
+    async def _connection(self, origin: Origin, longest_idle: float) -> UpstreamConnection:
+        connection = self._idle.take(origin, longest_idle)
+        if connection is not None:
+            return connection
+        tls = self._tls if origin.scheme == "https" else None
+        return await dial(
+            lambda: UpstreamConnection(origin),
+            origin.host,
+            origin.port,
+            tls=tls,
+            timeout=self._settings.connect_timeout,
+        )
+
+    async def _send(
+        self,
+        connection: UpstreamConnection,
+        request: Request,
+        head: bytes,
+        may_send: Callable[[], bool],
+    ) -> Attempt:
+        connection.begin(request.method, self._settings.max_head)
+        if not may_send():
+            detail = "the right to send ran out before a byte was sent (the database was away for too long)"
+            return Attempt(WirePhase.SENT_NOTHING, failure=Failure.LEASE_LOST, detail=detail)
+        writing = _start_writing(connection, write_body(connection, head, request.body.chunks()))
+        try:
+            async with asyncio.timeout(self._settings.response_timeout):
+                # An upstream may answer before it has read all; its answer counts, not what is left to send.
+                answer = await connection.head()
+                body = Capture()
+                async for piece in connection.chunks():
+                    body.write(piece)
+        except TimeoutError:
+            raise connection.timed_out(self._settings.response_timeout) from None
+        finally:
+            await _finish(writing)
+        response = Response(answer.status, answer.reason, answer.headers, body)
+        return Attempt(WirePhase.BODY_RECEIVED, response=response, status=answer.status)
+
+    async def _open(
+        self,
+        connection: UpstreamConnection,
+        request: Request,
+        head: bytes,
+        body: AsyncIterator[bytes] | None,
+        length: int | None,
+        upgrade: bytes | None,
+    ) -> UpstreamResponse:
+        connection.begin(request.method, self._settings.max_head, upgrade=upgrade is not None)
+        pieces: Iterator[bytes] | AsyncIterator[bytes] = request.body.chunks() if body is None else body
+        chunked = body is not None and length is None
+        writing = _start_writing(connection, write_body(connection, head, pieces, chunked=chunked))
+        patience = self._settings.response_timeout
+        try:
+            async with asyncio.timeout(patience):
+                answer = await connection.head()
+        except BaseException as error:
+            await _finish(writing)
+            self._let_go(connection)
+            if isinstance(error, TimeoutError):
+                raise connection.timed_out(patience) from None
+            raise
+        return UpstreamResponse(connection, answer, writing, self._let_go, patience)
+
+    def _let_go(self, connection: UpstreamConnection) -> None:
+        if connection.reusable:
+            self._idle.give(connection)
+        else:
+            connection.abort()
+
+
+def _length(request: Request) -> int | None:
+    """Return the length to state: none for a bodiless request of a method that expects no body."""
+    if request.body.size or request.method in ("POST", "PUT", "PATCH"):
+        return request.body.size
+    return None
+
+
+def _start_writing(connection: UpstreamConnection, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    """Write in a task of its own; one that fails (the client's body ended early) ends the connection."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            connection.abort()
+
+    task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(ended)
+    return task
+
+
+async def _finish(writing: asyncio.Future[None]) -> None:
+    """End the writing of a request whose response has ended or failed; that tells more than the writing."""
+    writing.cancel()
+    await asyncio.wait({writing})

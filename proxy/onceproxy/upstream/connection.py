@@ -1,0 +1,225 @@
+"""One connection to an upstream, and an exact account of how far a request came on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import cast
+
+from onceproxy.core.attempts import Failure, SendFailed, WirePhase
+from onceproxy.core.messages import Origin
+from onceproxy.upstream.parser import Head, Malformed, ResponseParser
+
+BUFFERED = 256 * 1024  # bytes of a body that wait for their reader before the upstream is slowed down
+
+_ORDER = {phase: at for at, phase in enumerate(WirePhase)}
+_WORDS = {
+    WirePhase.SENT_NOTHING: "before a byte of the request was sent",
+    WirePhase.SENDING: "while the request was being sent",
+    WirePhase.SENT: "after the whole request was sent",
+    WirePhase.HEAD_RECEIVED: "amid the response",
+    WirePhase.BODY_RECEIVED: "after the response",
+}
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection that carries one request at a time. ``phase`` is that of the present request."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.phase = WirePhase.SENT_NOTHING
+        self.reused = False
+        self.answered = False  # whether a byte of a response to the present request arrived
+        self._transport: asyncio.Transport | None = None
+        self._parser: ResponseParser | None = None
+        self._failed: SendFailed | None = None
+        self._news = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._buffered = 0
+        self._paused = False
+        self._all_sent = False
+
+    @property
+    def open(self) -> bool:
+        """Whether it can carry a request."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def status(self) -> int | None:
+        """The status of the response to the present request, if its head is there."""
+        head = self._parser.head if self._parser is not None else None
+        return head.status if head is not None else None
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The transport, TLS included."""
+        if self._transport is None:
+            raise ConnectionResetError("not connected")
+        return self._transport
+
+    def begin(self, method: str, max_head: int, *, upgrade: bool = False) -> None:
+        """Get ready for a request."""
+        self._parser = ResponseParser(method, max_head, upgrade=upgrade)
+        self._failed = None
+        self._news.clear()
+        self._buffered = 0
+        self._all_sent = False
+        self.answered = False
+        self.phase = WirePhase.SENT_NOTHING
+
+    async def write(self, data: bytes) -> None:
+        """Hand bytes to the operating system; returns when it has taken them all.
+
+        Raises:
+            SendFailed: the connection is gone.
+        """
+        if self._failed is None and not self.open:
+            self._fail(self._failure(Failure.CONNECTION_LOST, "the connection was closed"))
+        if self._failed is not None:
+            raise self._failed
+        self._reach(WirePhase.SENDING)
+        self.transport.write(data)
+        if not self._writable.is_set():
+            await self._writable.wait()
+            if self._failed is not None:
+                raise self._failed
+
+    def all_written(self) -> None:
+        """Note that the request was sent to its end."""
+        self._all_sent = True
+        self._reach(WirePhase.SENT)
+
+    async def head(self) -> Head:
+        """Return the final response's head.
+
+        Raises:
+            SendFailed: it did not come, or is no HTTP.
+        """
+        parser = self._present()
+        while parser.head is None:
+            await self._wait()
+        return parser.head
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives. Raises ``SendFailed`` where it is cut."""
+        parser = self._present()
+        while True:
+            while parser.pieces:
+                piece = parser.pieces.popleft()
+                self._buffered -= len(piece)
+                if self._paused and self._buffered < BUFFERED // 2:
+                    self._paused = False
+                    if self.open:
+                        self.transport.resume_reading()
+                yield piece
+            if parser.complete:
+                self._reach(WirePhase.BODY_RECEIVED)
+                return
+            await self._wait()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may be sent on it."""
+        parser = self._parser
+        return self.open and self._all_sent and parser is not None and parser.reusable and not parser.pieces
+
+    def rest(self) -> bytes:
+        """Return the bytes behind the head of a 101."""
+        return self._present().rest
+
+    def timed_out(self, seconds: float) -> SendFailed:
+        """Return the failure of a request that took too long."""
+        return self._failure(Failure.TIMEOUT, f"no whole response within {seconds:g} seconds")
+
+    def rest_idle(self) -> None:
+        """Get ready to lie idle: whatever arrives from now on ends the connection."""
+        self._parser = None
+
+    def abort(self) -> None:
+        """Close it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What follows is called by the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport. It reports when all bytes are out, not when there is room for some more."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and slow the upstream down where the reader does not keep up."""
+        parser = self._parser
+        if parser is None:  # nobody asked: no response is due on an idle connection
+            self.abort()
+            return
+        if self.phase is WirePhase.SENT_NOTHING:
+            self._fail(self._failure(Failure.MALFORMED_RESPONSE, "it answered before it was asked"))
+            return
+        self.answered = True
+        before = len(parser.pieces)
+        try:
+            parser.feed(data)
+        except Malformed as error:
+            self._fail(self._failure(Failure.MALFORMED_RESPONSE, f"the response is malformed ({error})"))
+            return
+        if parser.head is not None:
+            self._reach(WirePhase.HEAD_RECEIVED)
+        self._buffered += sum(len(parser.pieces[at]) for at in range(before, len(parser.pieces)))
+        if self._buffered > BUFFERED and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+        self._news.set()
+
+    def eof_received(self) -> bool:
+        """Take the end of what the upstream sends; some bodies end so."""
+        self._ended("the connection was closed")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the connection."""
+        self._ended("the connection was closed" if exc is None else "the connection was reset")
+        self._transport = None
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        """Not all bytes are out."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """All bytes are out."""
+        self._writable.set()
+
+    def _ended(self, words: str) -> None:
+        parser = self._parser
+        if parser is None:
+            return
+        if not parser.end() and self._failed is None:
+            self._fail(self._failure(Failure.CONNECTION_LOST, words))
+        self._news.set()
+
+    def _fail(self, failed: SendFailed) -> None:
+        self._failed = failed
+        self._news.set()
+        self._writable.set()
+        self.abort()
+
+    async def _wait(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+        self._news.clear()
+        await self._news.wait()
+
+    def _present(self) -> ResponseParser:
+        if self._parser is None:
+            raise RuntimeError("no request was begun on this connection")
+        return self._parser
+
+    def _reach(self, phase: WirePhase) -> None:
+        if _ORDER[phase] > _ORDER[self.phase]:
+            self.phase = phase
+
+    def _failure(self, failure: Failure, words: str) -> SendFailed:
+        detail = f"{self.origin.host_header}: {words} {_WORDS[self.phase]}"
+        return SendFailed(self.phase, failure, detail)

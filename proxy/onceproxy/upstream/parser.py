@@ -1,0 +1,170 @@
+"""One response, from bytes: llhttp in its strict mode, plus the checks that a proxy owes its clients.
+
+Bare line feeds, folded lines, repeated or contradicting lengths and control characters are refused by the
+parser itself (http-garden's classes of response bugs). Here are added: the version, transfer codings other
+than chunked, the size of the head, and what lies behind the end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import httptools
+
+from onceproxy.core.hygiene import end_to_end
+from onceproxy.core.messages import RawHeaders, header_values
+
+SWITCHING = 101
+
+
+class Malformed(Exception):
+    """The upstream sent what is no response of HTTP/1.x; the text says what is wrong, and quotes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The status line and the end-to-end headers of the final response.
+
+    ``content_length`` is None where only the end of the body, or of the connection, tells.
+    """
+
+    status: int
+    reason: bytes
+    headers: RawHeaders
+    content_length: int | None
+
+
+class ResponseParser:
+    """Reads the response to one request. Interim responses (1xx) are passed over.
+
+    ``head`` is set when the final head is there; ``pieces`` holds the body's bytes until they are taken;
+    ``complete`` says that all has arrived. ``reusable`` says that the connection may carry another request.
+    ``rest`` are the bytes behind the head of a 101.
+    """
+
+    def __init__(self, method: str, max_head: int, *, upgrade: bool = False) -> None:
+        self.head: Head | None = None
+        self.pieces: deque[bytes] = deque()
+        self.complete = False
+        self.rest = b""
+        self._bodiless = method == "HEAD"
+        self._upgrade = upgrade
+        self._max_head = max_head
+        self._head_bytes = 0
+        self._reason = b""
+        self._lines: list[tuple[bytes, bytes]] = []
+        self._until_close = False
+        self._keep_alive = False
+        self._extra = False
+        self._parser = httptools.HttpResponseParser(self)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the response ended where it said, and the upstream keeps the connection open."""
+        return self.complete and self._keep_alive and not self._until_close and not self._extra
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the wire.
+
+        Raises:
+            Malformed: they are no response.
+        """
+        if self.complete:
+            self._extra = True
+            return
+        if self.head is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as switched:
+            self.rest = data[switched.args[0] :]
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None
+        except httptools.HttpParserError as error:
+            if not self._whole():
+                raise Malformed(str(error)) from None
+            self._extra = True
+        if self.head is None and self._head_bytes > self._max_head:
+            raise Malformed(f"its head is larger than {self._max_head} bytes")
+
+    def end(self) -> bool:
+        """Take the end of the connection; return whether the response is whole."""
+        if self.head is not None and self._until_close:
+            self.complete = True
+        return self.complete
+
+    def _whole(self) -> bool:
+        return self.complete
+
+    # What follows is called by httptools.
+
+    def on_message_begin(self) -> None:
+        """Note what begins behind the response."""
+        if self.complete:
+            self._extra = True
+
+    def on_status(self, status: bytes) -> None:
+        """Take a piece of the reason phrase."""
+        self._reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header line."""
+        if self.head is None:  # else it is a trailer, which is dropped (RFC 9110 §6.5.1)
+            self._lines.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Check the head, and keep it if it is the final one."""
+        if self.complete:
+            return
+        if self._parser.get_http_version() not in ("1.0", "1.1"):
+            raise Malformed("its version is not HTTP/1.0 or HTTP/1.1")
+        status = self._parser.get_status_code()
+        if status == SWITCHING and not self._upgrade:
+            raise Malformed("it switches protocols, and nobody asked for that")
+        if status < 100:
+            raise Malformed("its status is below 100")
+        if status < 200 and status != SWITCHING:
+            return
+        lines = tuple(self._lines)
+        length = self._framing(status, lines)
+        self.head = Head(status, self._reason, end_to_end(lines), length)
+        self._keep_alive = self._parser.should_keep_alive()
+        if self._bodiless:
+            self.complete = True
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        if self.complete:
+            self._extra = True
+        else:
+            self.pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        """Note the end of a message."""
+        if self.head is None:  # an interim response
+            self._reason = b""
+            self._lines.clear()
+        else:
+            self.complete = True
+
+    def _framing(self, status: int, lines: RawHeaders) -> int | None:
+        """Check how the end of the body is told (RFC 9112 §6.3), and return its length if that is how."""
+        codings = header_values(lines, "transfer-encoding")
+        if codings:
+            if [coding.strip().lower() for coding in codings] != [b"chunked"]:
+                raise Malformed("its transfer coding is not chunked")
+            if self._parser.get_http_version() == "1.0":
+                raise Malformed("HTTP/1.0 has no transfer codings")
+            return None
+        if self._bodiless or status in (204, 304, SWITCHING):
+            # They have no content; a length that such a head states is not that of what follows.
+            self._bodiless = True
+            return None
+        lengths = header_values(lines, "content-length")
+        if not lengths:
+            self._until_close = True
+            return None
+        if len(lengths) > 1 or not lengths[0].isdigit():
+            raise Malformed("its Content-Length is not one number")
+        return int(lengths[0])

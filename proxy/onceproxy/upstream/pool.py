@@ -1,0 +1,60 @@
+"""Idle connections, by origin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from onceproxy.core.messages import Origin
+from onceproxy.upstream.connection import UpstreamConnection
+
+
+class IdleConnections:
+    """Keeps at most ``most`` idle connections an origin, each for ``idle_timeout`` seconds."""
+
+    def __init__(self, idle_timeout: float, most: int) -> None:
+        self._idle_timeout = idle_timeout
+        self._most = most
+        self._idle: defaultdict[Origin, list[tuple[float, UpstreamConnection]]] = defaultdict(list)
+
+    def take(self, origin: Origin, longest_idle: float) -> UpstreamConnection | None:
+        """Return the connection that was idle for the shortest time, if less than ``longest_idle``."""
+        now = asyncio.get_running_loop().time()
+        idle = self._idle[origin]
+        while idle:
+            since, connection = idle.pop()
+            if connection.open and now - since < longest_idle:
+                connection.reused = True
+                return connection
+            if connection.open:  # the others have been idle for longer
+                idle.append((since, connection))
+                return None
+        return None
+
+    def give(self, connection: UpstreamConnection) -> None:
+        """Keep a connection for the next request."""
+        idle = self._idle[connection.origin]
+        if len(idle) >= self._most:
+            connection.abort()
+            return
+        loop = asyncio.get_running_loop()
+        connection.rest_idle()
+        idle.append((loop.time(), connection))
+        loop.call_later(self._idle_timeout, self._close_old, connection.origin)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for idle in self._idle.values():
+            for _, connection in idle:
+                connection.abort()
+        self._idle.clear()
+
+    def _close_old(self, origin: Origin) -> None:
+        limit = asyncio.get_running_loop().time() - self._idle_timeout + 0.001
+        idle = self._idle.pop(origin, [])
+        young = [entry for entry in idle if entry[0] > limit and entry[1].open]
+        for entry in idle:
+            if entry not in young:
+                entry[1].abort()
+        if young:
+            self._idle[origin] = young

@@ -1,0 +1,86 @@
+"""A response that is passed on as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from onceproxy.core.messages import RawHeaders
+from onceproxy.upstream.connection import UpstreamConnection
+from onceproxy.upstream.parser import Head
+
+
+class UpstreamResponse:
+    """A response whose head is there; see ``ingress.ports.OpenResponse``."""
+
+    def __init__(
+        self,
+        connection: UpstreamConnection,
+        head: Head,
+        writing: asyncio.Future[None],
+        let_go: Callable[[UpstreamConnection], None],
+        patience: float,
+    ) -> None:
+        self._connection: UpstreamConnection | None = connection
+        self._head = head
+        self._writing = writing
+        self._let_go = let_go
+        self._patience = patience
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._head.status
+
+    @property
+    def reason(self) -> bytes:
+        """The reason phrase."""
+        return self._head.reason
+
+    @property
+    def headers(self) -> RawHeaders:
+        """The end-to-end headers."""
+        return self._head.headers
+
+    @property
+    def content_length(self) -> int | None:
+        """The announced length of the body."""
+        return self._head.content_length
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives, waiting for each piece as long as for a whole response.
+
+        Raises:
+            SendFailed: it was cut, or a piece took too long.
+        """
+        connection = self._owned()
+        pieces = connection.chunks()
+        while True:
+            try:
+                async with asyncio.timeout(self._patience):
+                    piece = await anext(pieces, None)
+            except TimeoutError:
+                raise connection.timed_out(self._patience) from None
+            if piece is None:
+                return
+            yield piece
+
+    def hijack(self) -> tuple[asyncio.Transport, bytes]:
+        """Hand over the connection after a 101: its paused transport, and the bytes behind the head."""
+        connection, self._connection = self._owned(), None
+        connection.transport.pause_reading()
+        return connection.transport, connection.rest()
+
+    async def aclose(self) -> None:
+        """Let go of the connection."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self._writing.cancel()
+        await asyncio.wait({self._writing})
+        self._let_go(connection)
+
+    def _owned(self) -> UpstreamConnection:
+        if self._connection is None:
+            raise RuntimeError("this response was closed or handed over")
+        return self._connection
