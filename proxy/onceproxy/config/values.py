@@ -1,0 +1,199 @@
+"""What single texts of the configuration must look like; errors say what would be right.
+
+No error repeats its value: it may hold a password. ``wording`` decides what may be shown.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from onceproxy.config.units import parse_duration, parse_size
+
+EMBEDDED = "embedded"
+
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+_HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_HOST_GLOB = re.compile(r"[A-Za-z0-9_.*?-]+")
+
+
+def refuse_boolean(value: object) -> object:
+    """Return anything but a boolean: to Python, ``true`` is a 1.
+
+    Raises:
+        ValueError: it is a boolean.
+    """
+    if isinstance(value, bool):
+        raise ValueError("it must be 1")
+    return value
+
+
+def check_database(text: str) -> str:
+    """Return a database setting.
+
+    Raises:
+        ValueError: neither ``embedded`` nor a URL of Postgres.
+    """
+    if text == EMBEDDED:
+        return text
+    if not re.match(r"postgres(ql)?://", text, re.IGNORECASE):
+        raise ValueError("it must be embedded or a URL, as in postgresql://user:password@host:5432/name")
+    # A raw / ? # or @ in a password silently makes another URL of it.
+    authority, *tail = re.split("[/?#]", text.partition("://")[2], maxsplit=1)
+    if "#" in text or "@" in "".join(tail) or authority.count("@") > 1:
+        raise ValueError(
+            "in a user name or password of the URL, write @ as %40, / as %2F, ? as %3F, # as %23 "
+            "(percent-encoded)"
+        )
+    if not _PRINTABLE.fullmatch(text):
+        raise ValueError("the URL must hold no spaces and only ASCII; percent-encode what is else")
+    return text
+
+
+def read_path(value: object) -> Path:
+    """Return a path, ``~`` expanded.
+
+    Raises:
+        ValueError: no text, or not one that can be a path.
+    """
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("it must be a path; put it in quotes if YAML takes it for something else")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such home directory; write the whole path") from None
+
+
+def read_data_dir(value: object) -> Path:
+    """Return the data directory; none stands for the platform's.
+
+    Raises:
+        ValueError: it can't be a directory.
+    """
+    directory = default_data_dir() if value is None else read_path(value)
+    if os.path.exists(directory) and not os.path.isdir(directory):  # unlike Path's, these never raise
+        raise ValueError("there is a file of that name; it must be a directory, which is made if missing")
+    return directory
+
+
+def default_data_dir() -> Path:
+    """Return the platform's directory for the user's data."""
+    return Path(platformdirs.user_data_dir("onceproxy"))
+
+
+def read_upstream_ca(value: object) -> Path | None:
+    """Return the PEM file of further roots, if there is one.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    if value is None:
+        return None
+    path = read_path(value)
+    if not os.path.isfile(path):
+        raise ValueError("there is no such file; it must be a PEM file with root certificates, or null")
+    return path
+
+
+def read_list(value: object) -> object:
+    """Return a YAML list as the tuple that a frozen model holds; anything else as it is."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check_host_glob(text: str) -> str:
+    """Return a pattern of host names.
+
+    Raises:
+        ValueError: it is no host: a URL, a port, or characters that no host has.
+    """
+    if _HOST_GLOB.fullmatch(text):
+        return text
+    try:
+        return ipaddress.IPv6Address(text).compressed
+    except ValueError:
+        raise ValueError(
+            "it must be a host without scheme, port and path, * and ? for any characters, "
+            'as in "*.example.com"; international names in their xn-- form'
+        ) from None
+
+
+def check_mount_prefix(text: str) -> str:
+    """Return the path prefix of a mount.
+
+    Raises:
+        ValueError: no slash before it, one after it, or characters that a plain path does not have.
+    """
+    if not _PREFIX.fullmatch(text) or {".", ".."} & set(text.split("/")):
+        raise ValueError(
+            "the prefix must start with a slash and not end with one, as in /stripe or /hooks/github "
+            "(letters, digits, . _ ~ -)"
+        )
+    return text
+
+
+def check_mount_url(text: str) -> str:
+    """Return the upstream of a mount.
+
+    Raises:
+        ValueError: no absolute http(s) URL, or one with user, query or fragment.
+    """
+    try:
+        parts = urlsplit(text)
+        port, host = parts.port, parts.hostname or ""
+    except ValueError:
+        raise ValueError("it must be http(s)://host[:port][/path], the port from 1 to 65535") from None
+    if parts.scheme not in ("http", "https") or not text.lower().startswith(f"{parts.scheme}://"):
+        raise ValueError("it must be http(s)://host[:port][/path]")
+    if "@" in parts.netloc:
+        raise ValueError("it must hold no user name or password; clients send their own credentials")
+    if "?" in text or "#" in text:
+        raise ValueError("it must end with its path, without query (?) and fragment (#)")
+    if not _PRINTABLE.fullmatch(text) or not _is_host(host) or port == 0 or parts.netloc.endswith(":"):
+        raise ValueError(
+            "it must be http(s)://host[:port][/path] in plain ASCII; international names in their xn-- form"
+        )
+    return text
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host or re.search(r"(^|\.)([0-9]+|0x[0-9a-f]*)\.?$", host):
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return "%" not in host
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= 253 and all(_HOST_LABEL.fullmatch(label) for label in labels)
+
+
+def lasting(least: str, most: str) -> Callable[[float], float]:
+    """Return a check that a duration is in a range."""
+    low, high = parse_duration(least), parse_duration(most)
+
+    def check(seconds: float) -> float:
+        if not low <= seconds <= high:
+            raise ValueError(f"it must be from {least} to {most}")
+        return seconds
+
+    return check
+
+
+def sized(least: str, most: str) -> Callable[[int], int]:
+    """Return a check that a size is in a range."""
+    low, high = parse_size(least), parse_size(most)
+
+    def check(size: int) -> int:
+        if not low <= size <= high:
+            raise ValueError(f"it must be from {least} to {most}")
+        return size
+
+    return check

@@ -1,0 +1,104 @@
+"""What is wrong with a value, in words that say what would be right, and without giving secrets away."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from onceproxy.config.document import KeyPath
+from onceproxy.config.model import every_setting, section_at
+
+SHOWN = 60  # characters of a value or a key; who wrote more knows it from its start
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_./~-]+")
+# A user name or password comes before an @, and any URL may have a secret in its path or query.
+_MAYBE_SECRET = re.compile(r"@|//")
+
+
+def location(error: ErrorDetails) -> KeyPath:
+    """Return the key that an error of the validation is about."""
+    return tuple(part for part in error["loc"] if part != "[key]")
+
+
+def dotted(key: KeyPath) -> str:
+    """Return a path as ``tls.passthrough[0]``."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{_key(part)}"
+    return text.removeprefix(".")
+
+
+def what_is_wrong(error: ErrorDetails, *, may_show: bool = True) -> str:
+    """Return what is wrong and what would be right; the value itself only if it can't be a secret."""
+    key = location(error)
+    if error["type"] == "extra_forbidden":
+        return _unknown(key)
+    rule = _rule(error)
+    if error["loc"][-1] == "[key]":
+        return rule
+    shown = _shown(error["input"]) if may_show and not _is_secret(key) else ""
+    return f"is {shown}; {rule}" if shown else rule
+
+
+def _rule(error: ErrorDetails) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "literal_error":
+        return f"it must be {context['expected']}"
+    if kind in ("model_type", "dict_type", "model_attributes_type"):
+        return "it must be a mapping: lines of the form `key: value` below it, indented"
+    if kind == "tuple_type":
+        return 'it must be a list, as in ["*.example.com"]'
+    if kind == "bool_type":
+        return "it must be true or false"
+    if kind == "string_type":
+        return "it must be text; put it in quotes if YAML takes it for something else"
+    return error["msg"][0].lower() + error["msg"][1:]
+
+
+def _is_secret(key: KeyPath) -> bool:
+    """Whether a setting is kept out of reprs, and so out of errors."""
+    section = section_at(key[:-1])
+    field = section.model_fields.get(str(key[-1])) if section is not None and key else None
+    return field is not None and not field.repr
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it was written, or what it is; empty if it may be a secret."""
+    if value is None or value == "":
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return "" if _MAYBE_SECRET.search(value) else repr(_short(value))
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return ""
+
+
+def _unknown(key: KeyPath) -> str:
+    section = section_at(key[:-1])
+    known = list(section.model_fields) if section is not None else []
+    name = str(key[-1])
+    elsewhere = [dotted(path) for path, _ in every_setting() if path[-1] == name]
+    close = elsewhere or [dotted((*key[:-1], near)) for near in difflib.get_close_matches(name, known, n=1)]
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"there is no such setting; {hint}Allowed here: {', '.join(known)}"
+
+
+def _key(name: str) -> str:
+    if _PLAIN_KEY.fullmatch(name) and "//" not in name:
+        return _short(name)
+    return "…" if _MAYBE_SECRET.search(name) else repr(_short(name))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
