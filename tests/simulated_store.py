@@ -107,7 +107,7 @@ class SimulatedStore:
         self._call()
         self.events.append((request_id, "replayed"))
 
-    def may_send(self) -> bool:
+    def may_send(self, claim: Claim) -> bool:
         return self.lease
 
     def ring(self, request_id: RequestId) -> None:

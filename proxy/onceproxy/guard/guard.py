@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -160,7 +161,7 @@ class Guard:
 
     async def _run(self, action: Action, claim: Claim, request: Request) -> Answer:
         """Send once and store what came of it. Runs to its end whoever listens."""
-        attempt = await self._send(request)
+        attempt = await self._send(claim, request)
         outcome = classify(attempt)
         storing = self._detach(self._settle(claim, _settlement(attempt, outcome, self._limits.receipt_body)))
         done, _ = await asyncio.wait({storing}, timeout=self._limits.store_patience)
@@ -190,9 +191,9 @@ class Guard:
             executed=attempt.phase not in NOTHING_SENT,
         )
 
-    async def _send(self, request: Request) -> Attempt:
+    async def _send(self, claim: Claim, request: Request) -> Attempt:
         """Send, unless told to stop meanwhile: then nobody can know how far it came."""
-        sending = asyncio.ensure_future(self._execute.send(request, self._store.may_send))
+        sending = asyncio.ensure_future(self._execute.send(request, partial(self._store.may_send, claim)))
         stopped = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()

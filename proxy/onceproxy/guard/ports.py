@@ -79,8 +79,8 @@ class Store(Protocol):
         """Count that the receipt answered a duplicate."""
         ...
 
-    def may_send(self) -> bool:
-        """Say whether this instance's lease still runs: the check right before the first byte is sent."""
+    def may_send(self, claim: Claim) -> bool:
+        """Say whether a claim's lease still runs: the check right before the first byte is sent."""
         ...
 
 

@@ -35,8 +35,8 @@ class Tunnel:
 class ClientConnection(RequestHandler):
     """One connection of a client, TLS already taken off.
 
-    ``tunnel`` is set on the connections that are served inside a CONNECT. ``closed`` is resolved when the
-    connection is gone.
+    ``tunnel`` is set on the connections that are served inside a CONNECT. ``head`` is the head of the request
+    that is being served, as the parser read it. ``closed`` is resolved when the connection is gone.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class ClientConnection(RequestHandler):
     ) -> None:
         super().__init__(server, loop=loop, **settings)
         self.tunnel: Tunnel | None = None
+        self.head: RawRequestMessage | None = None
         self.closed: asyncio.Future[None] = loop.create_future()
         self._head_timeout = head_timeout
         self._head_timer: asyncio.TimerHandle | None = None
@@ -67,8 +68,9 @@ class ClientConnection(RequestHandler):
         if not self.closed.done():
             self.closed.set_result(None)
 
-    def head_arrived(self) -> None:
+    def head_arrived(self, head: RawRequestMessage) -> None:
         """Stop the clock: a request's head is there."""
+        self.head = head
         self._busy = True
         self._stop_head_timer()
 
@@ -155,5 +157,5 @@ def _make_request(
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
-    cast(ClientConnection, protocol).head_arrived()
+    cast(ClientConnection, protocol).head_arrived(message)
     return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())

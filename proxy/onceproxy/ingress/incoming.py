@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 
 from onceproxy.core.hygiene import UNSTRIPPABLE, connection_options, forwardable
 from onceproxy.core.messages import Origin, RawHeaders, Request, header_values
@@ -45,6 +46,11 @@ class Incoming:
         return self.request.method not in READ_ONLY
 
 
+def head_of(request: web.BaseRequest) -> RawRequestMessage:
+    """Return a request's head as the parser read it."""
+    return cast(RawRequestMessage, cast(ClientConnection, request.protocol).head)
+
+
 def raw_headers(request: web.BaseRequest) -> RawHeaders:
     """Return the header lines as they were received."""
     return tuple(request.raw_headers)
@@ -52,7 +58,7 @@ def raw_headers(request: web.BaseRequest) -> RawHeaders:
 
 def raw_target(request: web.BaseRequest) -> bytes:
     """Return the request target as it was received."""
-    return request.message.path.encode("utf-8", "surrogateescape")
+    return head_of(request).path.encode("utf-8", "surrogateescape")
 
 
 def read_connect(request: web.BaseRequest) -> Tunnel:
@@ -160,7 +166,7 @@ def _inside(origin: Origin, target: bytes, headers: RawHeaders) -> bytes:
 
 def _upgrade(request: web.BaseRequest, headers: RawHeaders) -> bytes | None:
     """Return the protocol of an upgrade that the parser stopped for; others are ignored (RFC 9110 §7.8)."""
-    if not request.message.upgrade:
+    if not head_of(request).upgrade:
         return None
     wanted = b", ".join(header_values(headers, "upgrade"))
     if wanted.lower() not in (b"websocket", b"tcp"):

@@ -61,6 +61,6 @@ class Outbound(Protocol):
 
     async def tunnel(
         self, host: str, port: int, protocol: Callable[[], asyncio.Protocol]
-    ) -> asyncio.Transport:
+    ) -> asyncio.Protocol:
         """Connect to a host for opaque bytes. Raises ``SendFailed``."""
         ...

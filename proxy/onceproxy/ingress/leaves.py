@@ -1,0 +1,168 @@
+"""Certificates for the hosts whose tunnels are opened, made on demand and kept for a while.
+
+The counterpart of ``authority``, which they are signed with.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import ssl
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from onceproxy.ingress.authority import SKEW, Authority
+
+LEAF_LIFE = timedelta(days=6)
+RENEW_BEFORE = timedelta(days=1)
+MAX_ENTRIES = 1024  # each some 25 KiB, most of it OpenSSL's
+COMMON_NAME_LENGTH = 64  # RFC 5280, appendix A: ub-common-name
+
+_PEM = serialization.Encoding.PEM
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+# The last label is never a number in DNS. `127.1` and `0x7f.1` are addresses to some clients and names to
+# others, so no certificate is right for them.
+_NAME = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)*(?![0-9]+\Z|0x[0-9a-f]*\Z){_LABEL}")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LeafCerts:
+    """Server contexts by host. At most ``max_entries`` are kept, those used last; safe to call in threads.
+
+    ``clock`` tells the time, which must have a time zone.
+    """
+
+    def __init__(
+        self, authority: Authority, *, max_entries: int = MAX_ENTRIES, clock: Callable[[], datetime] = _now
+    ) -> None:
+        self._authority = authority
+        self._max_entries = max_entries
+        self._clock = clock
+        # One key for all leaves: it never leaves this process, and making one costs more than signing.
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._contexts: OrderedDict[x509.GeneralName, tuple[datetime, ssl.SSLContext]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._contexts)
+
+    def context_for(self, host: str) -> ssl.SSLContext:
+        """Return a TLS server context with a certificate for ``host``, a name or an IP address.
+
+        Raises:
+            ValueError: no certificate can be made out for that.
+        """
+        name = _general_name(host)
+        with self._lock:
+            now = self._clock()
+            known = self._contexts.get(name)
+            if known is not None and now < known[0]:
+                self._contexts.move_to_end(name)
+                return known[1]
+            expires = now + LEAF_LIFE
+            context = self._context(self._certificate(name, now, expires))
+            self._contexts[name] = (expires - RENEW_BEFORE, context)
+            self._contexts.move_to_end(name)
+            while len(self._contexts) > self._max_entries:
+                self._contexts.popitem(last=False)
+            return context
+
+    def _certificate(self, name: x509.GeneralName, now: datetime, expires: datetime) -> x509.Certificate:
+        issuer = self._authority.certificate
+        issuer_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_subject(str(name.value)))
+            .issuer_name(issuer.subject)
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - SKEW)
+            .not_valid_after(min(expires, issuer.not_valid_after_utc))
+            .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False
+            )
+            .sign(self._authority.key, hashes.SHA256())
+        )
+
+    def _context(self, certificate: x509.Certificate) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        chain = certificate.public_bytes(_PEM) + self._authority.certificate.public_bytes(_PEM)
+        key = self._key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        with _as_file(key + chain) as path:
+            context.load_cert_chain(path)
+        return context
+
+
+@contextmanager
+def _as_file(data: bytes) -> Iterator[str]:
+    """Yield a path to the bytes, for OpenSSL, which reads files only: in memory, or 0600 and gone at once."""
+    if os.path.isdir("/proc/self/fd") and hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("onceproxy-leaf"), "wb") as memory:
+            memory.write(data)
+            memory.flush()
+            yield f"/proc/self/fd/{memory.fileno()}"
+        return
+    with tempfile.NamedTemporaryFile(prefix="onceproxy-leaf-") as file:
+        file.write(data)
+        file.flush()
+        yield file.name
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    """Return what a certificate calls a host; hosts that are the same to DNS have the same."""
+    host = host.lower()
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        if "%" in host:
+            raise ValueError(f"{host[:80]!r} has a zone, which is for this machine alone")
+        return x509.IPAddress(address)
+    host = host.removesuffix(".")
+    if not host.isascii():
+        host = host.encode("idna").decode("ascii")
+    if not _NAME.fullmatch(host):
+        raise ValueError(f"{host[:80]!r} is no host name")
+    return x509.DNSName(host)
+
+
+def _subject(name: str) -> x509.Name:
+    # Clients look at the alternative names. A common name that was cut short would be somebody else's.
+    if len(name) > COMMON_NAME_LENGTH:
+        return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "onceproxy")])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _key_usage() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
