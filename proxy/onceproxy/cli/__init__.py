@@ -1,1 +1,5 @@
 """The commands, one file each."""
+
+from onceproxy.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,146 @@
+"""The composition root: the one place that knows all the parts and joins them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from onceproxy.admin.listener import AdminListener
+from onceproxy.config.model import Address, Settings
+from onceproxy.core.credential import credential_digest
+from onceproxy.guard.guard import Guard, GuardLimits
+from onceproxy.ingress.authority import Authority
+from onceproxy.ingress.handler import IngressRules
+from onceproxy.ingress.leaves import LeafCerts
+from onceproxy.ingress.listener import Listener
+from onceproxy.ingress.targets import parse_mounts
+from onceproxy.store.embedded import start_embedded
+from onceproxy.store.postgres import PostgresStore
+from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
+from onceproxy.upstream.tls import upstream_context
+
+log = structlog.get_logger("onceproxy")
+
+GRACE = 30.0  # seconds that executions have to end in at a stop
+LAST_WORDS = 2.0  # seconds for responses that are being written when everything else has ended
+
+
+class PortTaken(Exception):
+    """A port can't be listened on."""
+
+
+class Proxy:
+    """A running proxy. ``url`` is where clients find it, ``admin_url`` where health is told."""
+
+    def __init__(self, guard: Guard, listener: Listener, parts: AsyncExitStack) -> None:
+        self._guard = guard
+        self._listener = listener
+        self._parts = parts
+        self.url = ""
+        self.admin_url = ""
+        self.database = ""
+        self.ca_directory = Path()
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Take no more requests, let those in flight end within ``grace`` seconds, and let go of all."""
+        self._listener.stop_listening()
+        await self._guard.stop(grace)
+        await self._listener.close(LAST_WORDS)
+        await self._parts.aclose()
+
+    async def __aenter__(self) -> Proxy:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+
+def ca_directory(settings: Settings) -> Path:
+    """Return where the local CA of a configuration lives."""
+    return settings.data_dir / "ca"
+
+
+async def start(settings: Settings) -> Proxy:
+    """Start a proxy; when this returns it serves.
+
+    Raises:
+        PortTaken: a port can't be listened on.
+        StoreError: the database can't be used.
+        AuthorityError: the local CA can't be used.
+    """
+    async with AsyncExitStack() as parts:
+        authority = await asyncio.to_thread(Authority.load_or_create, ca_directory(settings))
+        store = await _open_store(settings, parts)
+        upstream = UpstreamClient(
+            UpstreamSettings(
+                connect_timeout=settings.limits.connect_timeout,
+                response_timeout=settings.limits.upstream_timeout,
+                reuse_idle=settings.defaults.reuse_idle,
+                max_head=settings.limits.header,
+            ),
+            upstream_context(settings.tls.upstream_ca),
+        )
+        parts.push_async_callback(upstream.aclose)
+        guard = Guard(
+            store,
+            upstream,
+            GuardLimits(wait=settings.defaults.wait, receipt_body=settings.limits.receipt_body),
+        )
+        listener = Listener(
+            guard,
+            upstream,
+            LeafCerts(authority),
+            partial(credential_digest, store.credential_key),
+            IngressRules(
+                request_body=settings.limits.request_body,
+                ttl=settings.defaults.ttl,
+                mounts=parse_mounts(dict(settings.mounts)),
+            ),
+            intercept=settings.tls.intercept,
+            passthrough=tuple(settings.tls.passthrough),
+            head=settings.limits.header,
+            head_timeout=settings.limits.head_timeout,
+            idle_timeout=settings.limits.idle_timeout,
+        )
+        admin = AdminListener(store.may_send)
+        parts.push_async_callback(admin.close)
+        proxy = Proxy(guard, listener, AsyncExitStack())
+        proxy.admin_url = await _listen(admin, settings.admin.listen, "admin.listen")
+        proxy.url = await _listen(listener, settings.listen, "listen")
+        proxy.database = "embedded" if settings.database == "embedded" else "external"
+        proxy.ca_directory = ca_directory(settings)
+        # From here on the parts are the proxy's to close.
+        proxy._parts.push_async_callback(parts.pop_all().aclose)
+        return proxy
+
+
+async def _listen(listener: Listener | AdminListener, address: Address, setting: str) -> str:
+    try:
+        port = await listener.listen(address.host, address.port)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PortTaken(
+            f"{setting}: can't listen on {address} ({reason}); is another proxy running there? "
+            "Port 0 picks a free one."
+        ) from error
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"http://{host}:{port}"
+
+
+async def _open_store(settings: Settings, parts: AsyncExitStack) -> PostgresStore:
+    url = settings.database
+    if url == "embedded":
+        server = await start_embedded(settings.data_dir)
+        parts.push_async_callback(server.stop)
+        url = server.url
+    store = await PostgresStore.open(
+        url,
+        allow_unsafe_durability=settings.allow_unsafe_durability,
+        data_dir=settings.data_dir,
+    )
+    parts.push_async_callback(store.close)
+    return store
