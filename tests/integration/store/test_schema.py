@@ -1,0 +1,159 @@
+"""Migrations, and what the tables refuse whoever writes to them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from onceproxy.core.receipts import Claim
+from onceproxy.store.errors import SchemaMissing, SchemaTooNew
+from onceproxy.store.postgres import PostgresStore
+from onceproxy.store.schema import all_migrations, migrate
+from stores import OpenStore, an_action, completed, in_doubt, released
+
+
+async def test_five_at_once_migrate_once(empty_database_url: str) -> None:
+    connections = [await asyncpg.connect(empty_database_url) for _ in range(5)]
+
+    applied = await asyncio.gather(*(migrate(connection) for connection in connections))
+
+    assert sorted(applied) == [0, 0, 0, 0, len(all_migrations())]
+    versions = await connections[0].fetch("SELECT version FROM schema_versions ORDER BY version")
+    assert [row["version"] for row in versions] == [migration.version for migration in all_migrations()]
+    for connection in connections:
+        await connection.close()
+
+
+async def test_five_stores_open_an_empty_database_at_once(empty_database_url: str) -> None:
+    stores = await asyncio.gather(*(PostgresStore.open(empty_database_url, pool_size=2) for _ in range(5)))
+
+    assert len({store.credential_key for store in stores}) == 1
+    assert len(stores[0].credential_key) == 32
+    for store in stores:
+        await store.close()
+
+
+async def test_a_newer_schema_is_refused(database_url: str, database: asyncpg.Connection) -> None:
+    await database.execute("INSERT INTO schema_versions (version, name) VALUES (999, 'of the future')")
+
+    with pytest.raises(SchemaTooNew, match="version 999"):
+        await PostgresStore.open(database_url)
+
+
+async def test_each_schema_of_a_database_is_apart(
+    database_url: str, database: asyncpg.Connection, open_store: OpenStore
+) -> None:
+    await database.execute("CREATE SCHEMA tenant")
+    tenant = database_url + "&options=-csearch_path%3Dtenant,public"
+
+    here, there = await open_store(), await open_store(tenant)
+
+    assert isinstance(await here.claim(an_action()), Claim)
+    assert isinstance(await there.claim(an_action()), Claim)
+    assert here.credential_key != there.credential_key
+    assert await database.fetchval("SELECT count(*) FROM tenant.receipts") == 1
+
+
+async def test_a_search_path_that_leads_nowhere(empty_database_url: str) -> None:
+    with pytest.raises(SchemaMissing, match="search_path"):
+        await PostgresStore.open(empty_database_url + "&options=-csearch_path%3Dnowhere")
+
+
+async def test_a_role_that_may_not_create_tables_can_use_them(
+    database_url: str, database: asyncpg.Connection, open_store: OpenStore
+) -> None:
+    role = "plain_" + database_url.split("?")[0].rsplit("/", 1)[1]
+    await database.execute(f"CREATE ROLE {role} LOGIN")
+    await database.execute(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}")
+
+    store = await open_store(database_url.replace("postgres@", f"{role}@"))
+
+    assert isinstance(await store.claim(an_action()), Claim)
+    await store.close()
+    await database.execute(f"DROP OWNED BY {role}")
+    await database.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("request_id = 'short'", "receipts_request_id_is_sha256"),
+        ("fingerprint = 'short'", "receipts_fingerprint_is_sha256"),
+        ("kind = 'odd'", "receipts_kind_is_known"),
+        ("attempt = 0", "receipts_attempt_counts_from_one"),
+        ("ttl = '0'", "receipts_ttl_is_positive"),
+        ("expires_at = NULL", "receipts_completed_has_response"),
+        ("header_names = '{a,b}'", "receipts_headers_are_pairs"),
+        ("status = 42", "receipts_status_is_http"),
+        ("body = NULL", "receipts_body_is_kept_or_not"),
+        ("body_kept = false", "receipts_body_is_kept_or_not"),
+        ("body = 'other'", "receipts_body_has_its_size"),
+        ("body_digest = 'short'", "receipts_body_digest_is_sha256"),
+        ("body_digest = NULL", "receipts_response_is_whole"),
+        ("reason = NULL", "receipts_response_is_whole"),
+    ],
+)
+async def test_a_completed_receipt_is_whole(
+    store: PostgresStore, database: asyncpg.Connection, change: str, constraint: str
+) -> None:
+    claim = await store.claim(an_action())
+    assert isinstance(claim, Claim)
+    await store.settle(claim, completed())
+
+    with pytest.raises(asyncpg.CheckViolationError) as caught:
+        await database.execute(f"UPDATE receipts SET {change}")
+
+    assert caught.value.constraint_name == constraint
+
+
+@pytest.mark.parametrize(
+    ("settlement", "change", "constraint"),
+    [
+        (None, "phase = 'sent'", "receipts_claimed_has_no_evidence"),
+        (None, "expires_at = clock_timestamp()", "receipts_only_completed_expires"),
+        (in_doubt(500), "expires_at = clock_timestamp()", "receipts_only_completed_expires"),
+        (
+            released(),
+            "reason = '', header_names = '{}', header_values = '{}', body = '', body_size = 0, "
+            "body_digest = fingerprint",
+            "receipts_released_has_no_response",
+        ),
+        (in_doubt(500), "header_names = NULL", "receipts_response_is_whole"),
+    ],
+)
+async def test_other_states_hold_only_what_they_can_know(
+    store: PostgresStore, database: asyncpg.Connection, settlement: object, change: str, constraint: str
+) -> None:
+    claim = await store.claim(an_action())
+    assert isinstance(claim, Claim)
+    if settlement is not None:
+        await store.settle(claim, settlement)  # type: ignore[arg-type]
+
+    with pytest.raises(asyncpg.CheckViolationError) as caught:
+        await database.execute(f"UPDATE receipts SET {change}")
+
+    assert caught.value.constraint_name == constraint
+
+
+async def test_the_audit_trail_is_never_changed(store: PostgresStore, database: asyncpg.Connection) -> None:
+    await store.claim(an_action())
+
+    with pytest.raises(asyncpg.RestrictViolationError, match="never changed"):
+        await database.execute("UPDATE events SET kind = 'released'")
+
+
+async def test_nothing_hangs_on_a_sequence(database: asyncpg.Connection) -> None:
+    kinds = await database.fetch(
+        "SELECT relkind, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    )
+
+    assert {row["relname"] for row in kinds if row["relkind"] == b"r"} == {
+        "receipts",
+        "events",
+        "instances",
+        "secrets",
+        "schema_versions",
+    }
+    assert not [row["relname"] for row in kinds if row["relkind"] == b"S"]

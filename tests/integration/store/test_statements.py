@@ -1,0 +1,49 @@
+"""SQL files: each statement described, and each hot one tied to one receipt."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from onceproxy.store.statements import Statement, all_statements, parse, sql
+
+HOT = {"claims", "settlements", "reading"}
+EVERY = list(all_statements().values())
+
+
+@pytest.mark.parametrize("statement", EVERY, ids=lambda statement: statement.name)
+async def test_the_server_understands_it(database: asyncpg.Connection, statement: Statement) -> None:
+    if not statement.text.startswith("CREATE"):
+        await database.prepare(statement.text)
+
+
+@pytest.mark.parametrize(
+    "statement", [one for one in EVERY if one.file in HOT], ids=lambda statement: statement.name
+)
+async def test_a_hot_statement_finds_its_row_by_request_id(
+    database: asyncpg.Connection, statement: Statement
+) -> None:
+    assert "request_id = $1::bytea" in statement.text or "$1::bytea, " in statement.text
+
+    prepared = await database.prepare(statement.text)
+    parameters = [_neutral(parameter.name) for parameter in prepared.get_parameters()]
+    async with database.transaction():
+        await database.execute("SET LOCAL enable_seqscan = off")
+        plan = await database.fetch(f"EXPLAIN {statement.text}", *parameters)
+    for table in ("receipts", "events"):
+        assert f"Seq Scan on {table}" not in "\n".join(row[0] for row in plan)
+
+
+def _neutral(kind: str) -> object:
+    values: dict[str, object] = {"bytea": bytes(32), "uuid": "00000000-0000-0000-0000-000000000000"}
+    return values.get(kind)
+
+
+def test_every_statement_says_what_it_does() -> None:
+    assert all(len(statement.description) > 10 for statement in EVERY)
+    assert sql("claim").startswith("WITH owner")
+
+
+def test_a_statement_without_a_description_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="needs a description"):
+        parse("\n-- name: bare\nSELECT 1;", "some")

@@ -1,0 +1,115 @@
+"""News: whoever waits for a receipt hears of it, from any process, also after the line was broken."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from onceproxy.core.receipts import Claim
+from onceproxy.guard.ports import Settlement
+from onceproxy.store.postgres import PostgresStore
+from stores import OpenStore, an_action, completed, in_doubt, released
+
+SOON = 10.0  # seconds; far more than it takes, far less than for ever
+LONG = 60.0
+
+
+async def claim(store: PostgresStore, name: str = "pay") -> Claim:
+    claimed = await store.claim(an_action(name))
+    assert isinstance(claimed, Claim)
+    return claimed
+
+
+@pytest.mark.parametrize("settlement", [completed(), released(), in_doubt()])
+async def test_a_settlement_wakes_the_watchers_of_both_stores(
+    open_store: OpenStore, settlement: Settlement
+) -> None:
+    here, there = await open_store(), await open_store()
+    held = await claim(here)
+    with here.watch(held.request_id) as near, there.watch(held.request_id) as far:
+        await asyncio.gather(near.news(0.3), far.news(0.3))  # that of the claim itself
+        waiting = asyncio.gather(near.news(LONG), far.news(LONG))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+
+        await here.settle(held, settlement)
+
+        async with asyncio.timeout(SOON):
+            await waiting
+
+
+async def test_news_between_two_calls_are_not_lost(store: PostgresStore) -> None:
+    held = await claim(store)
+    with store.watch(held.request_id) as watch:
+        await watch.news(0.2)
+        await store.settle(held, completed())
+
+        async with asyncio.timeout(SOON):
+            await watch.news(LONG)
+
+
+async def test_no_news_is_no_error(store: PostgresStore) -> None:
+    with store.watch(an_action().request_id) as watch:
+        await watch.news(0.01)
+        await watch.news(0)
+
+
+async def test_news_of_others_wake_nobody(store: PostgresStore) -> None:
+    with store.watch(an_action("mine").request_id) as watch:
+        waiting = asyncio.create_task(watch.news(LONG))
+        await store.settle(await claim(store, "other"), completed())
+        await claim(store, "third")
+
+        assert not waiting.done()
+        waiting.cancel()
+
+
+async def test_after_the_line_broke_all_are_woken_and_hear_again(
+    open_store: OpenStore, database: asyncpg.Connection
+) -> None:
+    here, there = await open_store(), await open_store()
+    held = await claim(here)
+    with there.watch(held.request_id) as watch:
+        await watch.news(0.3)
+        killed = await database.fetchval(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query ILIKE 'LISTEN%'"
+        )
+        assert killed == 2
+
+        async with asyncio.timeout(SOON):
+            await watch.news(LONG)  # for what may have been missed
+        await there.listening()
+        await watch.news(0.3)
+        await here.settle(held, completed())
+        async with asyncio.timeout(SOON):
+            await watch.news(LONG)
+
+
+async def test_a_loss_is_news(open_store: OpenStore) -> None:
+    gone, here, there = await open_store(), await open_store(), await open_store()
+    held = await claim(gone)
+    with there.watch(held.request_id) as watch:
+        await watch.news(0.3)
+        await gone.close()
+        await here.read(held.request_id)
+
+        async with asyncio.timeout(SOON):
+            await watch.news(LONG)
+
+
+async def test_watches_leave_nothing_behind_and_hold_no_connection(
+    store: PostgresStore, database: asyncpg.Connection
+) -> None:
+    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'onceproxy'"
+    before = await database.fetchval(count)
+    watches = [store.watch(an_action(str(i % 7)).request_id) for i in range(100)]
+    for watch in watches:
+        watch.__enter__()
+
+    assert await database.fetchval(count) == before
+
+    for watch in watches:
+        watch.__exit__(None, None, None)
+    assert not store._watching._watchers

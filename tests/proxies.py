@@ -1,0 +1,90 @@
+"""A proxy as a person runs it: a process of its own, started by the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+READY = re.compile(r"onceproxy ready: proxy (http://\S+), admin (http://\S+), database (\w+)")
+START_TIMEOUT = 30.0
+
+
+@dataclass
+class ProxyProcess:
+    """``onceproxy serve`` on free ports. An async context manager; also started again after a kill."""
+
+    data_dir: Path
+    database: str
+    config: str = ""
+    arguments: tuple[str, ...] = ()
+    url: str = ""
+    admin_url: str = ""
+    process: asyncio.subprocess.Process | None = None
+    log: list[str] = field(default_factory=list)
+    _reader: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start it and wait for its ready line."""
+        config = self.data_dir / "onceproxy.yaml"
+        self.data_dir.mkdir(exist_ok=True)
+        config.write_text("version: 1\nadmin: {listen: '127.0.0.1:0'}\n" + self.config)
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "onceproxy",
+            "serve",
+            *("--config", str(config)),
+            *("--listen", "127.0.0.1:0"),
+            *("--data-dir", str(self.data_dir)),
+            *("--database", self.database),
+            *self.arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert self.process.stdout is not None
+        self._reader = asyncio.ensure_future(self._read_log())
+        async with asyncio.timeout(START_TIMEOUT):
+            line = (await self.process.stdout.readline()).decode()
+        match = READY.fullmatch(line.strip())
+        if match is None:
+            await self.process.wait()
+            await self._reader
+            raise AssertionError(f"the proxy did not start: {line!r}\n" + "\n".join(self.log))
+        self.url, self.admin_url = match[1], match[2]
+
+    async def kill(self) -> None:
+        """Kill it as a crash would."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """Stop it as a person would; return its exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def __aenter__(self) -> ProxyProcess:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.process is not None and self.process.returncode is None:
+            await self.stop()
+
+    async def _end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        assert self._reader is not None
+        self.process.send_signal(number)
+        async with asyncio.timeout(60):
+            code = await self.process.wait()
+            await self._reader
+        return code
+
+    async def _read_log(self) -> None:
+        assert self.process is not None
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.log.append(line.decode(errors="replace").rstrip())
