@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,12 +39,17 @@ def url_of(server_url: str, database: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """A running server with a migrated template, for the whole session."""
-    server = asyncio.run(start_embedded(tmp_path_factory.mktemp("embedded")))
-    asyncio.run(_make_template(server.url))
-    yield server
-    asyncio.run(server.stop())
+def postgres() -> Iterator[EmbeddedServer]:
+    """A running server with a migrated template, for the whole session.
+
+    It is not below pytest's own directory: each session that starts closes that one to other users, and
+    where root runs the tests the server is another user.
+    """
+    with tempfile.TemporaryDirectory(prefix="onceproxy-") as directory:
+        server = asyncio.run(start_embedded(Path(directory)))
+        asyncio.run(_make_template(server.url))
+        yield server
+        asyncio.run(server.stop())
 
 
 async def _make_template(server_url: str) -> None:
