@@ -146,7 +146,8 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport. It reports when all bytes are out, not when there is room for some more."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)
+        # Not 0: a TLS transport pauses *at* its limit, so it would pause with nothing to write and stay so.
+        self._transport.set_write_buffer_limits(high=1)
 
     def data_received(self, data: bytes) -> None:
         """Parse, and slow the upstream down where the reader does not keep up."""
