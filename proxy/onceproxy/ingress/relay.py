@@ -17,6 +17,7 @@ class RelayEnd(asyncio.Protocol):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport | None = None
         self._peer: RelayEnd | None = None
+        self._ended = False
         self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -40,12 +41,13 @@ class RelayEnd(asyncio.Protocol):
             self._peer._transport.write(data)
 
     def eof_received(self) -> bool:
-        """Pass the end on and stay half open where the other end can be (TLS can't)."""
-        other = self._peer._transport if self._peer is not None else None
-        if other is None or not other.can_write_eof():
+        """Pass the end on and stay half open, where the other end can be (TLS can't) and still speaks."""
+        self._ended = True
+        peer = self._peer
+        if peer is None or peer._transport is None or not peer._transport.can_write_eof():
             return False
-        other.write_eof()
-        return True
+        peer._transport.write_eof()
+        return not peer._ended
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Close the other end behind its last bytes."""
