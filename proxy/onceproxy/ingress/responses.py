@@ -192,6 +192,20 @@ def answer_response(answer: Answer, *, close: bool = False) -> RawResponse:
 
 
 def _answer_headers(answer: Answer) -> RawHeaders:
+    headers: RawHeaders = (
+        (b"Onceproxy-Request-Id", str(answer.request_id).encode("ascii")),
+        (b"Onceproxy-Status", onceproxy_status(answer).encode("ascii")),
+    )
+    if answer.replayed:
+        headers = ((b"Idempotency-Replayed", b"true"), *headers)
+    return headers
+
+
+def onceproxy_status(answer: Answer) -> str:
+    """Return the value of ``Onceproxy-Status``: a dictionary of RFC 9651 with the one member ``state``.
+
+    Its parameters are ``attempt``, ``age`` in whole seconds, and ``reason``.
+    """
     params: dict[str, int | http_sf.Token] = {}
     if answer.attempt:
         params["attempt"] = answer.attempt
@@ -201,11 +215,6 @@ def _answer_headers(answer: Answer) -> RawHeaders:
         params["reason"] = http_sf.Token(answer.reason)
     state = "refused" if answer.state is None else answer.state.value
     member: Any = (http_sf.Token(state), params)
-    status = http_sf.ser({"state": member})
-    headers: RawHeaders = (
-        (b"Onceproxy-Request-Id", str(answer.request_id).encode("ascii")),
-        (b"Onceproxy-Status", status.encode("ascii")),
-    )
-    if answer.replayed:
-        headers = ((b"Idempotency-Replayed", b"true"), *headers)
-    return headers
+    # Every parser takes a space before a parameter (RFC 9651 §4.2.3.2), and people read it more easily.
+    # Tokens and numbers hold no semicolon of their own.
+    return http_sf.ser({"state": member}).replace(";", "; ")
