@@ -140,7 +140,7 @@ def _destination(
     """Return where the request goes. An absolute target wins over Host (RFC 9112 §3.2.2)."""
     target = raw_target(request)
     if tunnel is not None:
-        return tunnel.origin, _inside(tunnel.origin, target, headers)
+        return tunnel.origin, _inside(tunnel.origin, request.method, target, headers)
     if target.startswith(b"/"):
         for mount in mounts:
             if (mounted := mount.resolve(origin_form(target))) is not None:
@@ -149,13 +149,21 @@ def _destination(
             "it names no host, and no mount has this path; use this address as HTTP_PROXY, "
             "or add the path under mounts"
         )
-    return parse_absolute(target)
+    return _absolute(request.method, target)
 
 
-def _inside(origin: Origin, target: bytes, headers: RawHeaders) -> bytes:
+def _absolute(method: str, target: bytes) -> tuple[Origin, bytes]:
+    """Split an absolute target; OPTIONS without any path asks about the whole server (RFC 9112 §3.2.4)."""
+    origin, path = parse_absolute(target)
+    if method == "OPTIONS" and target.count(b"/") == 2 and b"?" not in target:
+        path = b"*"
+    return origin, path
+
+
+def _inside(origin: Origin, method: str, target: bytes, headers: RawHeaders) -> bytes:
     """Return the target of a request inside a tunnel, which may speak of no other host than CONNECT did."""
     if not target.startswith(b"/") and target != b"*":
-        inner, target = parse_absolute(target)
+        inner, target = _absolute(method, target)
         if inner != origin:
             raise BadTarget(f"inside a tunnel to {origin.host_header} only that host can be asked")
     for host in header_values(headers, "host"):
