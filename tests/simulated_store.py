@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
+from onceproxy.core.decisions import Claimable, Resend, decide
 from onceproxy.core.outcomes import EVENTS
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
-from onceproxy.core.states import TRANSITIONS, Event, State, advance
-from onceproxy.guard.ports import Settled, Settlement, StoreUnavailable
+from onceproxy.core.states import Event, State, advance
+from onceproxy.guard.ports import Note, Resolution, Settled, Settlement, StoreUnavailable
 
 
 @dataclass
@@ -46,15 +47,17 @@ class SimulatedStore:
     async def claim(self, action: Action) -> Claim | Receipt:
         self._call()
         known = self.receipts.get(action.request_id)
-        state = State.ABSENT if known is None else known.state
-        if (state, Event.CLAIM) not in TRANSITIONS and known is not None:
+        decision = decide(action, known)
+        if known is not None and not isinstance(decision, Claimable | Resend):
             return known
+        state = State.ABSENT if known is None else known.state
+        event = Event.RESEND if isinstance(decision, Resend) else Event.CLAIM
         attempt = 1 if known is None else known.attempt + 1
         claim = Claim(action.request_id, uuid4(), attempt)
         self.tokens[action.request_id] = claim.token
         self.receipts[action.request_id] = Receipt(
             action.request_id,
-            advance(state, Event.CLAIM),
+            advance(state, event),
             attempt,
             action.kind,
             action.fingerprint,
@@ -103,9 +106,27 @@ class SimulatedStore:
         finally:
             self.watches.remove(entry)
 
-    async def note_replay(self, request_id: RequestId) -> None:
+    async def resolve(self, request_id: RequestId, attempt: int, resolution: Resolution) -> bool:
         self._call()
-        self.events.append((request_id, "replayed"))
+        receipt = self.receipts[request_id]
+        if receipt.state is not State.IN_DOUBT or receipt.attempt != attempt:
+            return False
+        event = Event.CONFIRM if resolution.happened else Event.REFUTE
+        response = resolution.response
+        self.receipts[request_id] = replace(
+            receipt,
+            state=advance(receipt.state, event),
+            response=response,
+            body_size=response.body.size if response is not None else 0,
+            source=resolution.source,
+        )
+        self.events.append((request_id, event.value))
+        self.ring(request_id)
+        return True
+
+    async def note(self, request_id: RequestId, note: Note, reason: str = "") -> None:
+        self._call()
+        self.events.append((request_id, note.value))
 
     def may_send(self, claim: Claim) -> bool:
         return self.lease

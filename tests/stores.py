@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import fields, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 from onceproxy.core.attempts import Attempt, Failure, WirePhase
 from onceproxy.core.messages import BytesBody, RawHeaders, Response
 from onceproxy.core.outcomes import Outcome, OutcomeKind
+from onceproxy.core.policies import Policy
 from onceproxy.core.receipts import Action, IdentityKind, RequestId
 from onceproxy.guard.ports import Settlement
 from onceproxy.store.embedded import EmbeddedServer, start_embedded
@@ -29,6 +31,7 @@ from onceproxy.store.schema import migrate
 
 TEMPLATE = "migrated"
 _numbers = count(1)
+_POLICY = {field.name for field in fields(Policy)}
 
 OpenStore = Callable[..., Awaitable[PostgresStore]]
 
@@ -114,7 +117,7 @@ async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 def an_action(name: str = "pay", **changes: Any) -> Action:
-    """An action whose request_id is made from ``name``."""
+    """An action whose request_id is made from ``name``; ``changes`` are its own or its policy's."""
     values: dict[str, Any] = {
         "request_id": RequestId(hashlib.sha256(name.encode()).digest()),
         "kind": IdentityKind.KEY,
@@ -125,8 +128,10 @@ def an_action(name: str = "pay", **changes: Any) -> Action:
         "route": "charges",
         "method": "POST",
         "url": "https://api.example.com/v1/charges",
-        "ttl": 3600.0,
+        "policy": Policy(ttl=3600.0),
     }
+    policy = {name: changes.pop(name) for name in list(changes) if name in _POLICY}
+    values["policy"] = replace(values["policy"], **policy)
     return Action(**{**values, **changes})
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import structlog
 
 from onceproxy.admin.listener import AdminListener
-from onceproxy.config.model import Address, Settings
+from onceproxy.config.model import Address, Defaults, Settings
 from onceproxy.core.credential import credential_digest
+from onceproxy.core.policies import Policy
+from onceproxy.core.routes import Route, RouteTable
 from onceproxy.guard.guard import Guard, GuardLimits
 from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.handler import IngressRules
@@ -79,7 +81,6 @@ async def start(settings: Settings) -> Proxy:
             UpstreamSettings(
                 connect_timeout=settings.limits.connect_timeout,
                 response_timeout=settings.limits.upstream_timeout,
-                reuse_idle=settings.defaults.reuse_idle,
                 max_head=settings.limits.header,
             ),
             upstream_context(settings.tls.upstream_ca),
@@ -88,7 +89,7 @@ async def start(settings: Settings) -> Proxy:
         guard = Guard(
             store,
             upstream,
-            GuardLimits(wait=settings.defaults.wait, receipt_body=settings.limits.receipt_body),
+            GuardLimits(receipt_body=settings.limits.receipt_body),
         )
         listener = Listener(
             guard,
@@ -97,7 +98,7 @@ async def start(settings: Settings) -> Proxy:
             partial(credential_digest, store.credential_key),
             IngressRules(
                 request_body=settings.limits.request_body,
-                ttl=settings.defaults.ttl,
+                routes=RouteTable(Route(policy=_policy(settings.defaults))),
                 mounts=parse_mounts(dict(settings.mounts)),
             ),
             intercept=settings.tls.intercept,
@@ -116,6 +117,20 @@ async def start(settings: Settings) -> Proxy:
         # From here on the parts are the proxy's to close.
         proxy._parts.push_async_callback(parts.pop_all().aclose)
         return proxy
+
+
+def _policy(defaults: Defaults) -> Policy:
+    return Policy(
+        mode=defaults.mode,
+        duplicate=defaults.duplicate,
+        wait=defaults.wait,
+        in_doubt=defaults.in_doubt,
+        upstream_window=defaults.upstream_window or 0.0,
+        ttl=defaults.ttl,
+        after_ttl=defaults.after_ttl,
+        tombstone=defaults.tombstone,
+        reuse_idle=defaults.reuse_idle,
+    )
 
 
 async def _listen(listener: Listener | AdminListener, address: Address, setting: str) -> str:

@@ -32,6 +32,7 @@ from onceproxy.config.values import (
     refuse_boolean,
     sized,
 )
+from onceproxy.core.policies import AfterTtl, Duplicate, InDoubt, Mode
 
 __all__ = ["Address", "Admin", "Defaults", "Limits", "Settings", "Tls", "every_setting", "section_at"]
 
@@ -101,8 +102,26 @@ class Defaults(_Section):
     ttl: Annotated[Duration, AfterValidator(lasting("1ms", "3650d"))] = Field(
         86_400.0, description="How long a receipt answers copies."
     )
+    after_ttl: AfterTtl = Field(
+        AfterTtl.NEW, strict=False, description="What a later copy is: new, or refused while remembered."
+    )
+    tombstone: Annotated[Duration, AfterValidator(lasting("0", "3650d"))] = Field(
+        2_592_000.0, description="How long it is remembered after the ttl that an action happened."
+    )
+    duplicate: Duplicate = Field(
+        Duplicate.WAIT, strict=False, description="What a copy does that meets one at work: wait or conflict."
+    )
     wait: Annotated[Duration, AfterValidator(lasting("0", "1h"))] = Field(
         30.0, description="How long a copy waits for the one at work."
+    )
+    in_doubt: InDoubt = Field(
+        InDoubt.REFUSE, strict=False, description="What a copy gets when nobody knows whether it happened."
+    )
+    upstream_window: Annotated[Duration, AfterValidator(lasting("1s", "3650d"))] | None = Field(
+        None, description="How long after the first attempt the upstream knows a copy; resend needs it."
+    )
+    mode: Mode = Field(
+        Mode.ENFORCE, strict=False, description="enforce, observe (send all, record) or off (pass through)."
     )
     reuse_idle: Annotated[Duration, AfterValidator(lasting("0", "1h"))] = Field(
         1.0, description="Guarded requests reuse an upstream connection idle for less than this."

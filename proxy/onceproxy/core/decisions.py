@@ -6,6 +6,7 @@ import hmac
 from dataclasses import dataclass
 
 from onceproxy.core.messages import Response
+from onceproxy.core.policies import AfterTtl, InDoubt
 from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.core.receipts import Action, Receipt
 from onceproxy.core.states import State
@@ -27,6 +28,20 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Nobody knows whether it happened: let the route's probe find out."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """Nobody knows whether it happened, and sending again does no harm on this route: claim it again."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """Answer with a problem; nothing is sent."""
 
@@ -39,12 +54,18 @@ class Claimable:
     """Nothing happened so far, or the receipt expired: claim it again."""
 
 
-Decision = Replay | Wait | Refuse | Claimable
+Decision = Replay | Wait | Ask | Resend | Refuse | Claimable
 
 
 def decide(action: Action, receipt: Receipt | None) -> Decision:
     """Decide what a copy of ``action`` gets that meets ``receipt``."""
     if receipt is None:
+        return Claimable()
+    same = receipt.fingerprint == action.fingerprint
+    if receipt.state is State.RELEASED and same:
+        # Nothing happened, so there is nothing to keep from another credential: the first may have been bad.
+        return Claimable()
+    if receipt.state is State.TOMBSTONE and action.policy.after_ttl is AfterTtl.NEW:
         return Claimable()
     if not hmac.compare_digest(receipt.credential, action.credential):
         return _refuse(
@@ -55,7 +76,7 @@ def decide(action: Action, receipt: Receipt | None) -> Decision:
             "Retry with the credential of the first try, or make it another action with Onceproxy-Action.",
             tell_more=False,
         )
-    if receipt.fingerprint != action.fingerprint:
+    if not same:
         return _refuse(
             action,
             receipt,
@@ -69,9 +90,36 @@ def decide(action: Action, receipt: Receipt | None) -> Decision:
         case State.COMPLETED:
             return _completed(action, receipt)
         case State.IN_DOUBT:
-            return _refuse(action, receipt, ProblemType.OUTCOME_UNKNOWN, _doubt_in_words(receipt))
+            return _in_doubt(action, receipt)
+        case State.TOMBSTONE:
+            return _refuse(
+                action,
+                receipt,
+                ProblemType.RECEIPT_EXPIRED,
+                "The action happened, and its receipt has expired, so its response can't be given again. "
+                "It was not sent again. Ask the upstream for the result, or make it another action with "
+                "Onceproxy-Action.",
+            )
         case State.RELEASED | State.ABSENT:
             return Claimable()
+
+
+def _in_doubt(action: Action, receipt: Receipt) -> Decision:
+    policy = action.policy
+    if policy.in_doubt is InDoubt.PROBE and policy.probe is not None:
+        return Ask(receipt)
+    window = policy.resend_window
+    if window is not None and receipt.first_age < window:
+        return Resend(receipt)
+    return doubt(action, receipt)
+
+
+def doubt(action: Action, receipt: Receipt, why: str = "") -> Refuse:
+    """Return the refusal of a copy whose action is in doubt. ``why``: what was tried to settle it."""
+    words = _doubt_in_words(receipt)
+    if action.policy.in_doubt is InDoubt.RESEND:
+        why = "The time is over in which the upstream would know a copy (upstream_window)."
+    return _refuse(action, receipt, ProblemType.OUTCOME_UNKNOWN, f"{words} {why}".rstrip())
 
 
 def in_progress(action: Action, receipt: Receipt) -> Refuse:

@@ -30,7 +30,8 @@ UNSTRIPPABLE = frozenset(
 )
 
 # A receipt that is replayed must not log a stranger in, nor ask for a password that was already given.
-NEVER_STORED = frozenset({b"set-cookie", b"set-cookie2", b"www-authenticate"})
+_COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
+NEVER_STORED = _COOKIES | {b"www-authenticate"}
 
 
 def connection_options(headers: RawHeaders) -> frozenset[bytes]:
@@ -60,6 +61,7 @@ def forwardable(headers: RawHeaders) -> RawHeaders:
     )
 
 
-def storable(headers: RawHeaders) -> RawHeaders:
+def storable(headers: RawHeaders, *, keep_cookies: bool = False) -> RawHeaders:
     """Return the headers of a response that may be kept in a receipt."""
-    return tuple(line for line in headers if line[0].lower() not in NEVER_STORED)
+    dropped = NEVER_STORED - _COOKIES if keep_cookies else NEVER_STORED
+    return tuple(line for line in headers if line[0].lower() not in dropped)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from onceproxy.core.attempts import NOTHING_SENT, Attempt, Failure, WirePhase
+from onceproxy.core.policies import OutcomeRules
 from onceproxy.core.states import Event
 
 
@@ -41,18 +42,30 @@ class Outcome:
     reason: str
 
 
-def classify(attempt: Attempt) -> Outcome:
-    """Conclude from an attempt's evidence whether the action happened, did not, or nobody can know."""
+def classify(attempt: Attempt, rules: OutcomeRules | None = None) -> Outcome:
+    """Conclude from an attempt's evidence whether the action happened, did not, or nobody can know.
+
+    ``rules`` move single statuses; they have no say in what a lost connection proves.
+    """
     if attempt.phase is WirePhase.BODY_RECEIVED and attempt.status is not None:
-        return _classify_status(attempt.status)
+        return classify_status(attempt.status, rules)
     failure = attempt.failure or Failure.CONNECTION_LOST
     if attempt.phase in NOTHING_SENT:
         return Outcome(OutcomeKind.RELEASED, failure.value)
     return Outcome(OutcomeKind.IN_DOUBT, failure.value)
 
 
-def _classify_status(status: int) -> Outcome:
+def classify_status(status: int, rules: OutcomeRules | None = None) -> Outcome:
+    """Conclude from the status of a whole response."""
     reason = f"status-{status}"
+    if rules is not None:
+        for kind, moved in (
+            (OutcomeKind.IN_DOUBT, rules.in_doubt),
+            (OutcomeKind.RELEASED, rules.released),
+            (OutcomeKind.COMPLETED, rules.completed),
+        ):
+            if status in moved:
+                return Outcome(kind, reason)
     if status in RELEASING_STATUSES:
         return Outcome(OutcomeKind.RELEASED, reason)
     if 200 <= status < 500:

@@ -36,6 +36,12 @@ class ProblemType(Enum):
         "It happened, but its response was too large to keep",
         "http_request_denied",
     )
+    RECEIPT_EXPIRED = (
+        "receipt-expired",
+        410,
+        "It happened, and its receipt has expired",
+        "http_request_denied",
+    )
     BODY_TOO_LARGE = "body-too-large", 413, "The request's body is over the limit", "http_request_error"
     EXPECTATION_FAILED = "expectation-failed", 417, "The expectation can't be met", "http_request_error"
     KEY_REUSED = "key-reused", 422, "The key was used for another request", "http_request_denied"

@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from onceproxy.core.messages import Response
+from onceproxy.core.policies import Policy
 from onceproxy.core.states import State
 
 
@@ -16,6 +17,14 @@ class IdentityKind(StrEnum):
 
     KEY = "key"
     FINGERPRINT = "fingerprint"
+
+
+class Source(StrEnum):
+    """Who told that an action happened, and whose the stored response is."""
+
+    UPSTREAM = "upstream"  # the attempt's own response
+    PROBE = "probe"  # the response of a probe, in place of the one that was lost
+    OPERATOR = "operator"  # what a person entered
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +58,9 @@ class Action:
     """What a client means to happen once, as the store needs to know it.
 
     ``fingerprint`` is 32 bytes. ``credential`` is a digest of the stable part of the upstream credential, or
-    empty where the request carried none. ``ttl`` is how long its receipt answers duplicates, in seconds,
-    more than 0. ``url`` holds no query. ``canonical`` is the version of the canonical form.
+    empty where the request carried none or the route does not care. ``url`` holds no query. ``canonical`` is
+    the version of the canonical form. ``policy`` is what its route says now; a receipt keeps none of it but
+    its own times.
     """
 
     request_id: RequestId
@@ -62,7 +72,7 @@ class Action:
     route: str
     method: str
     url: str
-    ttl: float
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,8 @@ class Receipt:
     seconds for which the owner of a ``claimed`` receipt is still believed to live (0 if not claimed).
     ``response`` is the response of a ``completed`` receipt, or the evidence of one in doubt; its body is
     empty where ``body_kept`` is false, and ``body_size`` and ``body_digest`` (SHA-256) describe what it was.
-    ``phase``, ``failure`` and ``detail`` are the evidence of the last attempt.
+    ``phase``, ``failure`` and ``detail`` are the evidence of the last attempt. ``source`` says who told that
+    it happened. ``first_age`` is the seconds since the first attempt was claimed.
     """
 
     request_id: RequestId
@@ -103,3 +114,5 @@ class Receipt:
     phase: str | None = None
     failure: str | None = None
     detail: str = ""
+    source: Source = Source.UPSTREAM
+    first_age: float = 0.0

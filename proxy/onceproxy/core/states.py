@@ -7,9 +7,11 @@ An action has at most one receipt. The receipt's state says what is known about 
   by an operator's purge.
 - ``RELEASED``: it provably did not happen. The row stays, so that attempts keep counting; the next copy
   may claim it.
-- ``IN_DOUBT``: nobody can know. The bytes may have reached the upstream. It is not free: only evidence
-  or an operator's word leaves this state.
-- ``ABSENT`` stands for "no row", or one whose time to live has run out.
+- ``IN_DOUBT``: nobody can know. The bytes may have reached the upstream. It is not free: only evidence, an
+  operator's word, or a policy that was chosen for it (``RESEND``) leaves this state.
+- ``TOMBSTONE``: it happened, and its time to live has run out. The response is gone; that it happened is
+  remembered for a while longer.
+- ``ABSENT`` stands for "no row", or one that is not even remembered any more.
 
 Two rules carry the promise. A claim never turns free by the passing of time: when its owner is gone it
 turns ``IN_DOUBT`` (``LOSE``). And a settlement is accepted only from the attempt it belongs to, so that an
@@ -33,6 +35,7 @@ class State(StrEnum):
     COMPLETED = "completed"
     RELEASED = "released"
     IN_DOUBT = "in_doubt"
+    TOMBSTONE = "tombstone"
 
 
 class Event(StrEnum):
@@ -43,7 +46,12 @@ class Event(StrEnum):
     RELEASE = "release"  # the attempt proves that nothing happened
     DOUBT = "doubt"  # the attempt ended and can't tell
     LOSE = "lose"  # the owner's lease ran out, or it was seen dead
+    RESEND = "resend"  # a copy asks to send what is in doubt again, as its route's policy allows
+    CONFIRM = "confirm"  # a probe or an operator says that it happened
+    REFUTE = "refute"  # a probe or an operator says that it did not happen
     EXPIRE = "expire"  # the receipt's time to live ran out
+    FORGET = "forget"  # the time to remember it ran out
+    PURGE = "purge"  # an operator removes it
 
 
 class IllegalTransition(Exception):
@@ -58,13 +66,22 @@ class IllegalTransition(Exception):
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ABSENT, Event.CLAIM): State.CLAIMED,
     (State.RELEASED, Event.CLAIM): State.CLAIMED,
+    (State.TOMBSTONE, Event.CLAIM): State.CLAIMED,
     (State.CLAIMED, Event.COMPLETE): State.COMPLETED,
     (State.CLAIMED, Event.RELEASE): State.RELEASED,
     (State.CLAIMED, Event.DOUBT): State.IN_DOUBT,
     (State.CLAIMED, Event.LOSE): State.IN_DOUBT,
     (State.IN_DOUBT, Event.COMPLETE): State.COMPLETED,
     (State.IN_DOUBT, Event.RELEASE): State.RELEASED,
-    (State.COMPLETED, Event.EXPIRE): State.ABSENT,
+    (State.IN_DOUBT, Event.CONFIRM): State.COMPLETED,
+    (State.IN_DOUBT, Event.REFUTE): State.RELEASED,
+    (State.IN_DOUBT, Event.RESEND): State.CLAIMED,
+    (State.COMPLETED, Event.EXPIRE): State.TOMBSTONE,
+    (State.TOMBSTONE, Event.FORGET): State.ABSENT,
+    (State.RELEASED, Event.FORGET): State.ABSENT,
+    (State.COMPLETED, Event.PURGE): State.ABSENT,
+    (State.RELEASED, Event.PURGE): State.ABSENT,
+    (State.TOMBSTONE, Event.PURGE): State.ABSENT,
 }
 
 

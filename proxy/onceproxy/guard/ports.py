@@ -13,9 +13,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from onceproxy.core.attempts import Attempt
-from onceproxy.core.messages import Request
+from onceproxy.core.messages import Request, Response
 from onceproxy.core.outcomes import Outcome
-from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
+from onceproxy.core.receipts import Action, Claim, Receipt, RequestId, Source
 
 
 class StoreUnavailable(Exception):
@@ -39,6 +39,27 @@ class Settlement:
     outcome: Outcome
     attempt: Attempt
     keep_body: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What somebody other than the attempt itself says of an action in doubt.
+
+    ``response`` is what copies will get, there exactly when it ``happened``; its headers are storable.
+    ``note`` goes into the audit trail.
+    """
+
+    happened: bool
+    source: Source
+    note: str
+    response: Response | None = None
+
+
+class Note(StrEnum):
+    """What is worth an entry in the audit trail although it changes no state."""
+
+    REPLAYED = "replayed"  # a copy was answered from the receipt
+    OBSERVED = "observed"  # a copy was sent that would not have been, were the mode not observe
 
 
 class Watch(Protocol):
@@ -75,8 +96,12 @@ class Store(Protocol):
         """Listen for changes of one receipt while the context lasts. Holds no database connection."""
         ...
 
-    async def note_replay(self, request_id: RequestId) -> None:
-        """Count that the receipt answered a duplicate."""
+    async def resolve(self, request_id: RequestId, attempt: int, resolution: Resolution) -> bool:
+        """Settle the doubt about an attempt durably; return whether it was still in doubt."""
+        ...
+
+    async def note(self, request_id: RequestId, note: Note, reason: str = "") -> None:
+        """Write an entry that changes no state. A count and not a promise: it may be lost in a crash."""
         ...
 
     def may_send(self, claim: Claim) -> bool:
@@ -87,11 +112,42 @@ class Store(Protocol):
 class Execute(Protocol):
     """Sends a request upstream exactly once and reports what it can prove."""
 
-    async def send(self, request: Request, may_send: Callable[[], bool]) -> Attempt:
+    async def send(
+        self,
+        request: Request,
+        may_send: Callable[[], bool],
+        *,
+        reuse_idle: float | None = None,
+        head_arrived: Callable[[Response], None] | None = None,
+    ) -> Attempt:
         """Send ``request`` and receive the whole response.
 
         ``may_send`` is asked right before the first byte is written; if it says no, nothing is sent and
-        the failure is ``LEASE_LOST``. Never raises for what the network does: the attempt tells it.
+        the failure is ``LEASE_LOST``. ``reuse_idle``: seconds that a connection may have been idle to be used
+        again (None: the default). ``head_arrived`` is told the final response as soon as its head is there,
+        with a body that is still growing. Never raises for what the network does: the attempt tells it.
         Cancelling the call closes the connection and re-raises.
         """
         ...
+
+
+class Meter(Protocol):
+    """Counts what an operator must see."""
+
+    def executed_twice(self, route: str) -> None:
+        """An attempt that another one had superseded says that it did the action, or may have."""
+        ...
+
+    def observed(self, route: str, would: str) -> None:
+        """A copy was sent in mode ``observe`` that would have been treated as ``would`` says."""
+        ...
+
+
+class NoMeter:
+    """Counts nothing."""
+
+    def executed_twice(self, route: str) -> None:
+        """Do nothing."""
+
+    def observed(self, route: str, would: str) -> None:
+        """Do nothing."""

@@ -14,8 +14,10 @@ from aiohttp import web
 from onceproxy.core.attempts import SendFailed
 from onceproxy.core.identity import BadKey, Identity, identify
 from onceproxy.core.messages import RawHeaders, Request
+from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action
+from onceproxy.core.routes import Route, RouteTable
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.guard import Guard
@@ -36,15 +38,14 @@ from onceproxy.ingress.targets import Mount
 log = structlog.get_logger("onceproxy.ingress")
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-DEFAULT_ROUTE = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class IngressRules:
-    """``request_body``: bytes that a guarded request's body may have. ``ttl``: seconds a receipt answers."""
+    """What the configuration says of requests. ``request_body``: bytes that a guarded one's body may have."""
 
     request_body: int
-    ttl: float
+    routes: RouteTable
     mounts: tuple[Mount, ...] = ()
 
 
@@ -71,8 +72,9 @@ class Handler:
             if request.method == "CONNECT":
                 return await self._connect(request)
             incoming = read_request(request, self._rules.mounts)
-            if incoming.guarded:
-                return await self._guarded(request, incoming)
+            route = self._rules.routes.find(incoming.request)
+            if route.guards(incoming.request) and route.policy.mode is not Mode.OFF:
+                return await self._guarded(request, incoming, route)
             return await self._pass_through(request, incoming)
         except Refused as refused:
             return ProblemResponse(refused.problem, close=True)
@@ -82,7 +84,9 @@ class Handler:
             raise Refused(ProblemType.BAD_REQUEST, "A CONNECT inside a tunnel is not served.")
         return await self._connector.serve(request, read_connect(request))
 
-    async def _guarded(self, request: web.BaseRequest, incoming: Incoming) -> web.StreamResponse:
+    async def _guarded(
+        self, request: web.BaseRequest, incoming: Incoming, route: Route
+    ) -> web.StreamResponse:
         started = time.monotonic()
         body = await self._read_body(request)
         outgoing = replace(incoming.request, body=body)
@@ -99,10 +103,10 @@ class Handler:
             scope=scope,
             fingerprint=identity.fingerprint,
             credential=self._credential(outgoing.headers),
-            route=DEFAULT_ROUTE,
+            route=route.name,
             method=outgoing.method,
             url=outgoing.url,
-            ttl=self._rules.ttl,
+            policy=route.policy,
         )
         answer = await self._guard.once(action, outgoing)
         _log_decision(action, answer, time.monotonic() - started)

@@ -16,8 +16,6 @@ from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
 from onceproxy.ingress.targets import BadTarget, Mount, origin_form, parse_absolute, parse_authority
 
-READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-
 
 class Refused(Exception):
     """A request that goes no further; ``problem`` is the answer, and the connection closes behind it."""
@@ -39,11 +37,6 @@ class Incoming:
     user: str | None
     action: bytes | None
     upgrade: bytes | None
-
-    @property
-    def guarded(self) -> bool:
-        """Whether it is a mutation."""
-        return self.request.method not in READ_ONLY
 
 
 def head_of(request: web.BaseRequest) -> RawRequestMessage:

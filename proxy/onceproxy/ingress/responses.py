@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 from onceproxy.core.hygiene import OUR_PREFIX
 from onceproxy.core.messages import RawHeaders, header_values
 from onceproxy.core.problems import Problem
+from onceproxy.core.receipts import Source
 from onceproxy.guard.answers import Answer
 
 _FORBIDDEN = (b"\r", b"\n", b"\0")
@@ -213,6 +214,8 @@ def onceproxy_status(answer: Answer) -> str:
         params["age"] = int(answer.age)
     if not answer.replayed:
         params["reason"] = http_sf.Token(answer.reason)
+    if answer.source is not Source.UPSTREAM:
+        params["source"] = http_sf.Token(answer.source.value)
     state = "refused" if answer.state is None else answer.state.value
     member: Any = (http_sf.Token(state), params)
     # Every parser takes a space before a parameter (RFC 9651 §4.2.3.2), and people read it more easily.

@@ -7,9 +7,9 @@ our own token, and is our claim.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
+from onceproxy.core.decisions import Claimable, Resend, decide
 from onceproxy.core.receipts import Action, Claim, Receipt
 from onceproxy.core.states import State
 from onceproxy.guard.ports import StoreUnavailable
@@ -42,7 +42,6 @@ async def claim(connections: Connections, action: Action, token: UUID, instance:
             token,
             instance,
             *action_values(action),
-            timedelta(seconds=action.ttl),
             timeout=TRY,
         )
         assert row is not None
@@ -62,4 +61,5 @@ async def claim(connections: Connections, action: Action, token: UUID, instance:
 
 
 def _is_free(receipt: Receipt, action: Action) -> bool:
-    return receipt.state is State.RELEASED and receipt.fingerprint == action.fingerprint
+    """Say whether what stood in the way a moment ago can be claimed by now."""
+    return isinstance(decide(action, receipt), Claimable | Resend)

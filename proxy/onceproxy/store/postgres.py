@@ -9,7 +9,7 @@ from types import TracebackType
 from uuid import UUID, uuid4
 
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
-from onceproxy.guard.ports import Settled, Settlement, StoreUnavailable, Watch
+from onceproxy.guard.ports import Note, Resolution, Settled, Settlement, StoreUnavailable, Watch
 from onceproxy.store.abandoned import Abandoned
 from onceproxy.store.claims import InstanceNotLive, claim
 from onceproxy.store.connection import Connections, connect_patiently
@@ -17,6 +17,7 @@ from onceproxy.store.durability import check_server
 from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, DataDirUnusable, is_outage
 from onceproxy.store.leases import Lease
 from onceproxy.store.reading import look
+from onceproxy.store.resolutions import resolve
 from onceproxy.store.retrying import persist
 from onceproxy.store.schema import migrate
 from onceproxy.store.settlements import settle
@@ -185,15 +186,27 @@ class PostgresStore:
         """Return when news from other instances can be heard; after a broken connection, again."""
         await self._watching.listening()
 
-    async def note_replay(self, request_id: RequestId) -> None:
-        """Count that the receipt answered a duplicate. One try: a count is not worth a wait.
+    async def resolve(self, request_id: RequestId, attempt: int, resolution: Resolution) -> bool:
+        """Settle the doubt about an attempt durably; return whether it was still in doubt.
+
+        Raises:
+            StoreUnavailable: the database is away. It is not known whether the resolution was stored.
+        """
+        resolved = await persist(
+            lambda: resolve(self._connections, request_id, attempt, resolution), self._patience
+        )
+        self._watching.wake(request_id.digest)
+        return resolved
+
+    async def note(self, request_id: RequestId, note: Note, reason: str = "") -> None:
+        """Write an entry that changes no state. One try: a count is not worth a wait.
 
         Raises:
             StoreUnavailable: the database is away.
         """
         await persist(
             lambda: self._connections.run(
-                "note_replay", request_id.digest, self._lease.instance, timeout=COUNT_TRY
+                "note", request_id.digest, self._lease.instance, note.value, reason, timeout=COUNT_TRY
             ),
             0,
         )

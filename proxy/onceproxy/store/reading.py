@@ -24,10 +24,10 @@ class Seen:
 
 
 async def look(connections: Connections, request_id: RequestId) -> Seen | None:
-    """Return the receipt, if there is one that has not expired. Raises what asyncpg raises."""
+    """Return the receipt, if there is one that is still remembered. Raises what asyncpg raises."""
     for _ in range(LOOKS):
         row = await connections.run("read", request_id.digest, timeout=TRY)
-        if row is None or row["expired"]:
+        if row is None or row["forgotten"]:
             return None
         if row["state"] != State.CLAIMED or row["lease_left"] > 0:
             return Seen(receipt_of(row), row["token"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -10,12 +11,15 @@ import asyncpg
 from onceproxy.core.attempts import Attempt
 from onceproxy.core.messages import EMPTY_BODY, Body, BytesBody, Response
 from onceproxy.core.outcomes import OutcomeKind
-from onceproxy.core.receipts import Action, IdentityKind, Receipt, RequestId
+from onceproxy.core.policies import AfterTtl
+from onceproxy.core.receipts import Action, IdentityKind, Receipt, RequestId, Source
 from onceproxy.core.states import State
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.ports import Settlement
 
 Row = asyncpg.Record
+
+FOR_EVER = 1000 * 365 * 86_400.0  # seconds; an interval of Postgres has no infinity before version 17
 
 
 def readable(text: str) -> str:
@@ -27,7 +31,8 @@ def readable(text: str) -> str:
 
 
 def action_values(action: Action) -> tuple[Any, ...]:
-    """The parameters $4 to $11 of the statement ``claim``."""
+    """The parameters $4 to $16 of the statement ``claim``."""
+    policy = action.policy
     return (
         action.kind.value,
         action.canonical,
@@ -37,7 +42,18 @@ def action_values(action: Action) -> tuple[Any, ...]:
         readable(action.route),
         readable(action.method),
         readable(action.url),
+        timedelta(seconds=policy.ttl),
+        timedelta(seconds=policy.tombstone),
+        policy.after_ttl is AfterTtl.NEW,
+        _window(policy.resend_window),
+        policy.in_doubt.value,
     )
+
+
+def _window(seconds: float | None) -> timedelta | None:
+    if seconds is None:
+        return None
+    return timedelta(seconds=min(seconds, FOR_EVER))
 
 
 def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
@@ -56,7 +72,7 @@ def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
     return (
         kind.value,
         status,
-        *_response_values(kept, keep_body=settlement.keep_body),
+        *response_values(kept, keep_body=settlement.keep_body),
         *evidence_values(attempt),
         settlement.outcome.reason,
     )
@@ -68,7 +84,8 @@ def evidence_values(attempt: Attempt) -> tuple[str, str | None, str]:
     return attempt.phase.value, failure, readable(attempt.detail)
 
 
-def _response_values(response: Response | None, *, keep_body: bool) -> tuple[Any, ...]:
+def response_values(response: Response | None, *, keep_body: bool) -> tuple[Any, ...]:
+    """Reason, header names, header values, body, whether the body is kept, its size and its digest."""
     if response is None:
         return None, None, None, None, True, None, None
     return (
@@ -94,9 +111,12 @@ def digest_of(body: Body) -> bytes:
 
 def receipt_of(row: Row) -> Receipt:
     """The receipt that a row of the statement ``read`` shows."""
+    state = State(row["state"])
+    if state is State.COMPLETED and row["expired"]:
+        state = State.TOMBSTONE  # seen, not done: the row changes with the next claim or clean-up
     return Receipt(
         request_id=RequestId(row["request_id"]),
-        state=State(row["state"]),
+        state=state,
         attempt=row["attempt"],
         kind=IdentityKind(row["kind"]),
         fingerprint=row["fingerprint"],
@@ -106,13 +126,15 @@ def receipt_of(row: Row) -> Receipt:
         url=row["url"],
         age=max(0.0, row["age"]),
         lease_left=max(0.0, row["lease_left"]),
-        response=_response_of(row),
+        response=_response_of(row) if state is not State.TOMBSTONE else None,
         body_kept=row["body_kept"],
         body_size=row["body_size"] or 0,
         body_digest=row["body_digest"] or b"",
         phase=row["phase"],
         failure=row["failure"],
         detail=row["detail"],
+        source=Source(row["source"]),
+        first_age=max(0.0, row["first_age"]),
     )
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 from onceproxy.core.attempts import Attempt, Failure, SendFailed, WirePhase
 from onceproxy.core.messages import Origin, Request, Response
+from onceproxy.core.routes import READ_ONLY
+from onceproxy.crashpoints import reach
 from onceproxy.guard.capture import Capture
 from onceproxy.upstream.connection import UpstreamConnection
 from onceproxy.upstream.dial import dial
@@ -20,21 +22,16 @@ from onceproxy.upstream.pool import IdleConnections
 from onceproxy.upstream.streams import UpstreamResponse
 from onceproxy.upstream.writing import request_head, write_body
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """Seconds and bytes. ``response_timeout`` runs from the first byte sent to the last one received.
 
-    ``reuse_idle``: a guarded request reuses only a connection that was idle for less than this, so that it is
-    not lost to an upstream that closes idle ones; 0 is always a fresh one. ``idle_timeout`` is the same for
-    all others.
+    ``idle_timeout``: an idle connection is used again, and kept, for that long.
     """
 
     connect_timeout: float = 10.0
     response_timeout: float = 600.0
-    reuse_idle: float = 1.0
     idle_timeout: float = 15.0
     max_head: int = 64 * 1024
     most_idle: int = 64
@@ -52,15 +49,24 @@ class UpstreamClient:
         """Close the idle connections."""
         self._idle.close()
 
-    async def send(self, request: Request, may_send: Callable[[], bool]) -> Attempt:
+    async def send(
+        self,
+        request: Request,
+        may_send: Callable[[], bool],
+        *,
+        reuse_idle: float | None = None,
+        head_arrived: Callable[[Response], None] | None = None,
+    ) -> Attempt:
         """Send a guarded request once and receive the whole response; see ``guard.ports.Execute``."""
         head = request_head(request, length=_length(request))
+        longest_idle = self._settings.idle_timeout if reuse_idle is None else reuse_idle
         try:
-            connection = await self._connection(request.origin, self._settings.reuse_idle)
+            connection = await self._connection(request.origin, longest_idle)
         except SendFailed as failed:
             return failed.attempt()
+        reach("connected")
         try:
-            return await self._send(connection, request, head, may_send)
+            return await self._send(connection, request, head, may_send, head_arrived)
         except SendFailed as failed:
             return replace(failed.attempt(), status=connection.status)
         finally:
@@ -91,7 +97,7 @@ class UpstreamClient:
             return await self._open(connection, request, head, body, length, upgrade)
         except SendFailed:
             stale = connection.reused and not connection.answered
-            if not stale or body is not None or request.method not in SAFE:
+            if not stale or body is not None or request.method not in READ_ONLY:
                 raise
         connection = await self._connection(request.origin, 0)
         return await self._open(connection, request, head, None, length, upgrade)
@@ -125,6 +131,7 @@ class UpstreamClient:
         request: Request,
         head: bytes,
         may_send: Callable[[], bool],
+        head_arrived: Callable[[Response], None] | None,
     ) -> Attempt:
         connection.begin(request.method, self._settings.max_head)
         if not may_send():
@@ -135,14 +142,18 @@ class UpstreamClient:
             async with asyncio.timeout(self._settings.response_timeout):
                 # An upstream may answer before it has read all; its answer counts, not what is left to send.
                 answer = await connection.head()
+                reach("head-received")
                 body = Capture()
+                response = Response(answer.status, answer.reason, answer.headers, body)
+                if head_arrived is not None:
+                    head_arrived(response)
                 async for piece in connection.chunks():
                     body.write(piece)
         except TimeoutError:
             raise connection.timed_out(self._settings.response_timeout) from None
         finally:
             await _finish(writing)
-        response = Response(answer.status, answer.reason, answer.headers, body)
+        reach("body-received")
         return Attempt(WirePhase.BODY_RECEIVED, response=response, status=answer.status)
 
     async def _open(

@@ -8,6 +8,7 @@ from typing import cast
 
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
 from onceproxy.core.messages import Origin
+from onceproxy.crashpoints import reach
 from onceproxy.upstream.parser import Head, Malformed, ResponseParser
 
 BUFFERED = 256 * 1024  # bytes of a body that wait for their reader before the upstream is slowed down
@@ -89,6 +90,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Note that the request was sent to its end."""
         self._all_sent = True
         self._reach(WirePhase.SENT)
+        reach("request-sent")
 
     async def head(self) -> Head:
         """Return the final response's head.

@@ -48,7 +48,7 @@ async def test_lists_show_what_is_asked_for(database_url: str) -> None:
     assert await routes(database_url, limit=2) == ["expired", "orphan"]
     assert await routes(database_url, state=State.IN_DOUBT) == ["orphan", "unknown"]
     assert await routes(database_url, state=State.CLAIMED) == ["running"]
-    assert await routes(database_url, state=State.ABSENT) == ["expired"]
+    assert await routes(database_url, state=State.TOMBSTONE) == ["expired"]
     assert await routes(database_url, route="r-done") == ["done"]
     assert await routes(database_url, host="::1") == ["unknown"]
     assert await routes(database_url, host="[::1]:8443") == ["unknown"]

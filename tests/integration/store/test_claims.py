@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -64,7 +63,6 @@ async def test_who_waits_for_a_claim_in_the_making_does_not_get_another(
             uuid4(),
             store.instance,
             *action_values(action),
-            timedelta(hours=1),
         )
         assert row is not None
         assert row["attempt"] == (1 if before == "absent" else 2)
@@ -136,7 +134,9 @@ async def test_an_expired_receipt_is_gone_and_its_action_is_new(
     await store.settle(first, completed())
     await database.execute("UPDATE receipts SET expires_at = clock_timestamp(), created_at = 'epoch'")
 
-    assert await store.read(first.request_id) is None
+    expired = await store.read(first.request_id)
+    assert expired is not None
+    assert (expired.state, expired.response) == (State.TOMBSTONE, None)
     other = an_action(fingerprint=hashlib.sha256(b"another").digest())
     second = await store.claim(other)
 

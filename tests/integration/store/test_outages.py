@@ -12,7 +12,7 @@ import pytest
 from integration.store.conftest import History
 from integration.store.relay import Cut, Relay
 from onceproxy.core.receipts import Claim
-from onceproxy.guard.ports import Settled, StoreUnavailable
+from onceproxy.guard.ports import Note, Settled, StoreUnavailable
 from onceproxy.store.postgres import PostgresStore
 from stores import OpenStore, an_action, completed, released
 
@@ -31,7 +31,7 @@ async def store(relay: Relay, open_store: OpenStore) -> PostgresStore:
     assert isinstance(claim, Claim)
     await store.settle(claim, completed())
     await store.claim(an_action("warm"))
-    await store.note_replay(claim.request_id)
+    await store.note(claim.request_id, Note.REPLAYED)
     return store
 
 
@@ -75,7 +75,7 @@ async def test_while_the_database_is_away_all_verbs_say_so(store: PostgresStore,
             store.claim(an_action("other")),
             store.settle(claim, completed()),
             store.read(claim.request_id),
-            store.note_replay(claim.request_id),
+            store.note(claim.request_id, Note.REPLAYED),
             return_exceptions=True,
         )
     assert [type(result) for result in results] == [StoreUnavailable] * 4

@@ -152,6 +152,7 @@ async def test_nothing_hangs_on_a_sequence(database: asyncpg.Connection) -> None
     assert {row["relname"] for row in kinds if row["relkind"] == b"r"} == {
         "receipts",
         "events",
+        "parts",
         "instances",
         "secrets",
         "schema_versions",

@@ -15,7 +15,7 @@ from onceproxy.core.outcomes import Outcome, OutcomeKind
 from onceproxy.core.receipts import Claim, Receipt
 from onceproxy.core.states import State
 from onceproxy.guard.capture import Capture
-from onceproxy.guard.ports import Settled, Settlement
+from onceproxy.guard.ports import Note, Settled, Settlement
 from onceproxy.store.postgres import PostgresStore
 from stores import a_response, an_action, completed, in_doubt, released
 
@@ -228,7 +228,7 @@ async def test_completed_without_a_response_is_a_mistake(store: PostgresStore, c
 async def test_replays_are_counted(store: PostgresStore, claim: Claim, history: History) -> None:
     await store.settle(claim, completed())
 
-    await store.note_replay(claim.request_id)
-    await store.note_replay(claim.request_id)
+    await store.note(claim.request_id, Note.REPLAYED)
+    await store.note(claim.request_id, Note.REPLAYED)
 
     assert await history(claim.request_id) == ["claimed", "completed", "replayed", "replayed"]

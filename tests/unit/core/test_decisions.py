@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from onceproxy.core.decisions import Claimable, Refuse, Replay, Wait, decide, in_progress
+from onceproxy.core.decisions import Ask, Claimable, Refuse, Replay, Resend, Wait, decide, in_progress
 from onceproxy.core.messages import BytesBody, Response
+from onceproxy.core.policies import AfterTtl, InDoubt, Policy
+from onceproxy.core.probes import Probe
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Action, IdentityKind, Receipt, RequestId
 from onceproxy.core.states import State
 
 ID = RequestId(b"\1" * 32)
 ACTION = Action(
-    ID, IdentityKind.KEY, 1, (), b"f" * 32, b"c" * 32, "default", "POST", "https://api.example.com/pay", 60.0
+    ID,
+    IdentityKind.KEY,
+    1,
+    (),
+    b"f" * 32,
+    b"c" * 32,
+    "default",
+    "POST",
+    "https://api.example.com/pay",
+    Policy(),
 )
 COMPLETED = Receipt(
     ID,
@@ -78,6 +90,44 @@ def test_one_in_doubt_is_refused_with_its_evidence_and_the_next_step() -> None:
     }
     answered = replace(COMPLETED, state=State.IN_DOUBT, response=Response(500, b"", ()))
     assert "answered 500" in refusal(answered).problem.detail
+
+
+IN_DOUBT = replace(COMPLETED, state=State.IN_DOUBT, response=None, first_age=100.0)
+
+
+def policy(**changes: Any) -> Action:
+    return replace(ACTION, policy=replace(Policy(), **changes))
+
+
+@pytest.mark.parametrize(("window", "expected"), [(100.5, Resend), (100.0, Refuse)])
+def test_one_in_doubt_is_sent_again_while_the_upstream_knows_copies(window: float, expected: type) -> None:
+    decision = decide(policy(in_doubt=InDoubt.RESEND, upstream_window=window), IN_DOUBT)
+    assert isinstance(decision, expected)
+    if isinstance(decision, Refuse):
+        assert "upstream_window" in decision.problem.detail
+
+
+def test_one_in_doubt_that_does_no_harm_is_sent_again_at_any_time() -> None:
+    decision = decide(policy(in_doubt=InDoubt.EXECUTE), replace(IN_DOUBT, first_age=10**9))
+    assert isinstance(decision, Resend)
+
+
+def test_one_in_doubt_is_asked_about_where_there_is_a_probe() -> None:
+    probe = Probe("https://api.example.com/orders", "$.data[0]")
+    assert isinstance(decide(policy(in_doubt=InDoubt.PROBE, probe=probe), IN_DOUBT), Ask)
+
+
+def test_one_whose_receipt_expired_is_new_or_refused() -> None:
+    tombstone = replace(COMPLETED, state=State.TOMBSTONE, response=None)
+    assert isinstance(decide(ACTION, tombstone), Claimable)
+    refused = decide(policy(after_ttl=AfterTtl.REFUSE), tombstone)
+    assert isinstance(refused, Refuse)
+    assert refused.problem.type is ProblemType.RECEIPT_EXPIRED
+
+
+def test_one_that_did_not_happen_may_be_tried_with_another_credential() -> None:
+    released = replace(COMPLETED, state=State.RELEASED, response=None, credential=b"wrong")
+    assert isinstance(decide(ACTION, released), Claimable)
 
 
 @pytest.mark.parametrize("state", [State.CLAIMED, State.COMPLETED, State.IN_DOUBT, State.RELEASED])

@@ -40,14 +40,20 @@ def test_the_docs_explain_each_word(word: str) -> None:
 def test_a_claim_never_turns_free_by_the_passing_of_time() -> None:
     free = {state for state, event in TRANSITIONS if event is Event.CLAIM}
 
-    assert free == {State.ABSENT, State.RELEASED}
-    for passing in (Event.LOSE, Event.EXPIRE):
+    assert free == {State.ABSENT, State.RELEASED, State.TOMBSTONE}
+    for passing in (Event.LOSE, Event.EXPIRE, Event.FORGET):
         assert advance_or_stay(State.CLAIMED, passing) not in free
         assert advance_or_stay(State.IN_DOUBT, passing) not in free
 
 
-def test_completed_changes_by_expiry_alone() -> None:
-    assert [event for state, event in TRANSITIONS if state is State.COMPLETED] == [Event.EXPIRE]
+def test_completed_changes_by_expiry_and_purge_alone() -> None:
+    assert [event for state, event in TRANSITIONS if state is State.COMPLETED] == [Event.EXPIRE, Event.PURGE]
+
+
+def test_nothing_unfinished_is_ever_removed() -> None:
+    removed = {state for (state, _), after in TRANSITIONS.items() if after is State.ABSENT}
+
+    assert removed.isdisjoint({State.CLAIMED, State.IN_DOUBT})
 
 
 def test_every_state_can_be_reached_and_left() -> None:

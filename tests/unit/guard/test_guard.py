@@ -10,6 +10,7 @@ import pytest
 
 from onceproxy.core.attempts import Attempt, Failure, WirePhase
 from onceproxy.core.messages import BytesBody, Origin, Request, Response
+from onceproxy.core.policies import Policy
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Action, IdentityKind, RequestId
 from onceproxy.core.states import State
@@ -19,7 +20,16 @@ from simulated_store import SimulatedStore
 
 ID = RequestId(b"\1" * 32)
 ACTION = Action(
-    ID, IdentityKind.FINGERPRINT, 1, (), b"f" * 32, b"", "default", "POST", "https://api.example/pay", 60.0
+    ID,
+    IdentityKind.FINGERPRINT,
+    1,
+    (),
+    b"f" * 32,
+    b"",
+    "default",
+    "POST",
+    "https://api.example/pay",
+    Policy(wait=0.2),
 )
 REQUEST = Request("POST", Origin("https", "api.example", 443), b"/pay")
 
@@ -43,7 +53,14 @@ class Scripted:
     go: asyncio.Event = field(default_factory=asyncio.Event)
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def send(self, request: Request, may_send: Callable[[], bool]) -> Attempt:
+    async def send(
+        self,
+        request: Request,
+        may_send: Callable[[], bool],
+        *,
+        reuse_idle: float | None = None,
+        head_arrived: Callable[[Response], None] | None = None,
+    ) -> Attempt:
         if not may_send():
             return Attempt(WirePhase.SENT_NOTHING, failure=Failure.LEASE_LOST, detail="lease lost")
         self.sent += 1
@@ -59,7 +76,7 @@ def guarded(*attempts: Attempt | Exception, held: bool = False) -> tuple[Guard, 
     store, execute = SimulatedStore(), Scripted(list(attempts))
     if not held:
         execute.go.set()
-    limits = GuardLimits(wait=0.2, receipt_body=10, store_patience=0.2)
+    limits = GuardLimits(receipt_body=10, store_patience=0.2)
     return Guard(store, execute, limits), store, execute
 
 

@@ -1,5 +1,5 @@
 -- Receipts for people. Read only: a claim whose owner is gone is shown as in_doubt, as the next copy of the
--- action will find it, and an expired receipt as absent.
+-- action will find it, and an expired receipt as a tombstone or absent.
 
 -- name: list_receipts
 -- The newest receipts first.
@@ -15,7 +15,8 @@ FROM (
                     AND instances.ended_at IS NULL
                     AND instances.lease_until > clock_timestamp()
             ) THEN 'in_doubt'
-            WHEN state = 'completed' AND expires_at <= clock_timestamp() THEN 'absent'
+            WHEN state IN ('completed', 'tombstone') AND forget_at <= clock_timestamp() THEN 'absent'
+            WHEN state = 'completed' AND expires_at <= clock_timestamp() THEN 'tombstone'
             ELSE state
         END AS state,
         attempt, kind, scope, route, method, url, created_at, changed_at, expires_at, status, failure,

@@ -3,7 +3,8 @@
 -- name: claim
 -- Claim an action if nothing stands in the way.
 -- $1 request_id, $2 token, $3 instance, $4 kind, $5 canonical, $6 scope, $7 fingerprint, $8 credential,
--- $9 route, $10 method, $11 url, $12 ttl.
+-- $9 route, $10 method, $11 url, $12 ttl, $13 tombstone, $14 whether an expired receipt gives way to a new
+-- action, $15 how long after the first attempt a doubt gives way (null: never), $16 by which policy.
 -- Returns one row: live (the instance's own lease runs) and attempt (null: not claimed).
 -- The row lock that ON CONFLICT takes decides between racing claims. The look ahead in `candidate` decides
 -- nothing: it spares duplicates, which are most of the traffic at bad times, the lock and its commit.
@@ -18,16 +19,27 @@ WITH owner AS (
         SELECT FROM receipts
         WHERE request_id = $1::bytea
             AND NOT (state = 'released' AND fingerprint = $7::bytea)
-            AND NOT (state = 'completed' AND expires_at <= clock_timestamp())
+            AND NOT (
+                state IN ('completed', 'tombstone')
+                AND expires_at <= clock_timestamp()
+                AND ($14::boolean OR forget_at <= clock_timestamp())
+            )
+            AND NOT coalesce(
+                state = 'in_doubt'
+                AND fingerprint = $7::bytea
+                AND credential = $8::bytea
+                AND created_at > clock_timestamp() - $15::interval,
+                false
+            )
     )
 ), claimed AS (
     INSERT INTO receipts (
         request_id, state, previous, attempt, token, instance, kind, canonical, scope, fingerprint, credential,
-        route, method, url, ttl
+        route, method, url, ttl, tombstone
     )
     SELECT
         $1::bytea, 'claimed', 'absent', 1, $2::uuid, instance_id, $4::text, $5::integer, $6::text[], $7::bytea,
-        $8::bytea, $9::text, $10::text, $11::text, $12::interval
+        $8::bytea, $9::text, $10::text, $11::text, $12::interval, $13::interval
     FROM candidate
     ON CONFLICT (request_id) DO UPDATE SET
         state = 'claimed',
@@ -44,14 +56,21 @@ WITH owner AS (
         method = excluded.method,
         url = excluded.url,
         ttl = excluded.ttl,
-        created_at = CASE receipts.state WHEN 'completed' THEN clock_timestamp() ELSE receipts.created_at END,
+        tombstone = excluded.tombstone,
+        created_at = CASE
+            WHEN receipts.state IN ('completed', 'tombstone') THEN clock_timestamp()
+            ELSE receipts.created_at
+        END,
         changed_at = clock_timestamp(),
         expires_at = NULL,
+        forget_at = NULL,
+        source = 'upstream',
         status = NULL,
         reason = NULL,
         header_names = NULL,
         header_values = NULL,
         body = NULL,
+        in_parts = false,
         body_kept = true,
         body_size = NULL,
         body_digest = NULL,
@@ -60,15 +79,26 @@ WITH owner AS (
         detail = '',
         conclusion = NULL
     WHERE (receipts.state = 'released' AND receipts.fingerprint = excluded.fingerprint)
-        OR (receipts.state = 'completed' AND receipts.expires_at <= clock_timestamp())
+        OR (
+            receipts.state IN ('completed', 'tombstone')
+            AND receipts.expires_at <= clock_timestamp()
+            AND ($14::boolean OR receipts.forget_at <= clock_timestamp())
+        )
+        OR (
+            receipts.state = 'in_doubt'
+            AND receipts.fingerprint = excluded.fingerprint
+            AND receipts.credential = excluded.credential
+            AND receipts.created_at > clock_timestamp() - $15::interval
+        )
     RETURNING request_id, previous, attempt, instance
 ), told AS (
-    INSERT INTO events (request_id, kind, attempt, instance, state)
-    SELECT request_id, 'expired', attempt - 1, instance, 'absent'
+    INSERT INTO events (request_id, kind, attempt, instance, state, reason)
+    SELECT request_id, 'expired', attempt - 1, instance, 'tombstone', NULL
     FROM claimed
     WHERE previous = 'completed'
     UNION ALL
-    SELECT request_id, 'claimed', attempt, instance, 'claimed'
+    SELECT
+        request_id, 'claimed', attempt, instance, 'claimed', CASE previous WHEN 'in_doubt' THEN $16::text END
     FROM claimed
 )
 SELECT
@@ -85,6 +115,7 @@ WITH abandoned AS (
         state = 'released',
         previous = state,
         changed_at = clock_timestamp(),
+        forget_at = clock_timestamp() + ttl + tombstone,
         failure = NULL,
         detail = '',
         conclusion = 'abandoned'

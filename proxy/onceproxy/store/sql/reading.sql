@@ -1,12 +1,14 @@
 -- Receipts as they are seen. Every statement names request_id.
 
 -- name: read
--- Read a receipt, how old its state is, and for how long its owner is still believed to live.
--- $1 request_id. Returns at most one row.
+-- Read a receipt, how old its state and its first attempt are, and for how long its owner is still believed to
+-- live. $1 request_id. Returns at most one row.
 SELECT
     receipts.*,
     extract(epoch FROM clock_timestamp() - receipts.changed_at)::float8 AS age,
+    extract(epoch FROM clock_timestamp() - receipts.created_at)::float8 AS first_age,
     coalesce(receipts.expires_at <= clock_timestamp(), false) AS expired,
+    coalesce(receipts.expires_at IS NOT NULL AND receipts.forget_at <= clock_timestamp(), false) AS forgotten,
     CASE WHEN receipts.state = 'claimed' THEN coalesce(
         (
             SELECT extract(epoch FROM instances.lease_until - clock_timestamp())::float8
@@ -49,13 +51,13 @@ SELECT
     EXISTS (SELECT FROM lost) AS lost,
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM lost) AS notified;
 
--- name: note_replay
--- Count that the receipt answered a duplicate. A count, not a promise: its commit need not wait for the disk.
--- $1 request_id, $2 instance.
+-- name: note
+-- Write an entry that changes no state. Its commit need not wait for the disk.
+-- $1 request_id, $2 instance, $3 kind, $4 reason.
 WITH relaxed AS (
     SELECT set_config('synchronous_commit', 'off', true) AS setting
 )
-INSERT INTO events (request_id, kind, attempt, instance, state)
-SELECT receipts.request_id, 'replayed', receipts.attempt, $2::uuid, receipts.state
+INSERT INTO events (request_id, kind, attempt, instance, state, reason)
+SELECT receipts.request_id, $3::text, receipts.attempt, $2::uuid, receipts.state, nullif($4::text, '')
 FROM receipts, relaxed
 WHERE receipts.request_id = $1::bytea AND relaxed.setting = 'off';

@@ -12,6 +12,7 @@ WITH settled AS (
         previous = state,
         changed_at = clock_timestamp(),
         expires_at = CASE $4::text WHEN 'completed' THEN clock_timestamp() + ttl END,
+        forget_at = CASE WHEN $4::text <> 'in_doubt' THEN clock_timestamp() + ttl + tombstone END,
         status = $5::integer,
         reason = $6::bytea,
         header_names = $7::bytea[],

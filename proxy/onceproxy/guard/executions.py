@@ -1,0 +1,159 @@
+"""Attempts under way: claimed, sent, settled. They belong to the process, not to the client that asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+
+from onceproxy.core.attempts import NOTHING_SENT, Attempt, Failure, WirePhase
+from onceproxy.core.messages import Request
+from onceproxy.core.outcomes import EVENTS, Outcome, OutcomeKind, classify
+from onceproxy.core.policies import InDoubt
+from onceproxy.core.problems import Problem, ProblemType, upstream_problem
+from onceproxy.core.receipts import Action, Claim
+from onceproxy.core.states import State, advance
+from onceproxy.guard.answers import Answer
+from onceproxy.guard.ports import Execute, Meter, Settled, Store
+from onceproxy.guard.settling import Settling, settlement_of
+
+_T = TypeVar("_T")
+
+log = structlog.get_logger("onceproxy.guard")
+
+
+class Executions:
+    """Runs attempts to their end whoever listens.
+
+    ``receipt_body``: bytes of a body that a receipt keeps. ``patience``: seconds that a client waits for its
+    receipt to be stored before it is told that this goes on without it.
+    """
+
+    def __init__(
+        self, store: Store, execute: Execute, meter: Meter, *, receipt_body: int, patience: float
+    ) -> None:
+        self._store = store
+        self._execute = execute
+        self._meter = meter
+        self._settling = Settling(store)
+        self._receipt_body = receipt_body
+        self._patience = patience
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = asyncio.Event()
+
+    async def run(self, action: Action, claim: Claim, request: Request) -> Answer:
+        """Send once and store what came of it. Cancelling the call does not stop it."""
+        return await asyncio.shield(self.detach(self._run(action, claim, request)))
+
+    def detach(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Run work that outlives the client, and that a stop waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def stop(self, grace: float) -> None:
+        """Let attempts end within ``grace`` seconds, then put the rest in doubt."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        self._stopping.set()
+        if self._tasks:
+            # Only their settlements are left to be written; a store that is down can hold this up no longer.
+            await asyncio.wait(self._tasks, timeout=self._patience)
+        for task in self._tasks:
+            task.cancel()
+
+    async def _run(self, action: Action, claim: Claim, request: Request) -> Answer:
+        attempt = await self._send(action, claim, request)
+        outcome = classify(attempt, action.policy.outcomes)
+        settlement = settlement_of(attempt, outcome, action.policy, self._receipt_body)
+        storing = self.detach(self._settling.settle(claim, settlement))
+        done, _ = await asyncio.wait({storing}, timeout=self._patience)
+        if not done:
+            return _stored_later(action, claim)
+        reason = outcome.reason
+        if storing.result() is Settled.SUPERSEDED:
+            reason = self._superseded(action, claim, outcome)
+        response, problem = attempt.response, None
+        if response is None:
+            problem = replace(
+                upstream_problem(attempt),
+                detail=_explain(attempt, outcome, claim),
+                request_id=claim.request_id,
+                route=action.route,
+                attempt=claim.attempt,
+            )
+        return Answer(
+            claim.request_id,
+            advance(State.CLAIMED, EVENTS[outcome.kind]),
+            claim.attempt,
+            reason,
+            response=response,
+            problem=problem,
+            executed=attempt.phase not in NOTHING_SENT,
+        )
+
+    def _superseded(self, action: Action, claim: Claim, outcome: Outcome) -> str:
+        reason = "superseded" if outcome.kind is OutcomeKind.RELEASED else "executed-twice"
+        log.error(reason, request_id=str(claim.request_id), attempt=claim.attempt)
+        if outcome.kind is not OutcomeKind.RELEASED:
+            self._meter.executed_twice(action.route)
+        return reason
+
+    async def _send(self, action: Action, claim: Claim, request: Request) -> Attempt:
+        """Send, unless told to stop meanwhile: then nobody can know how far it came."""
+        # Where the upstream knows copies, one that is lost to a closing connection is simply sent again.
+        reuse_idle = None if action.policy.in_doubt is InDoubt.RESEND else action.policy.reuse_idle
+        sending = asyncio.ensure_future(
+            self._execute.send(request, partial(self._store.may_send, claim), reuse_idle=reuse_idle)
+        )
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not sending.done():
+            sending.cancel()
+            await asyncio.wait({sending})
+        if sending.cancelled():
+            return Attempt(
+                WirePhase.SENDING,
+                failure=Failure.STOPPED,
+                detail="the proxy was stopped before the upstream had answered",
+            )
+        if (error := sending.exception()) is not None:
+            # A fault of ours must not leave a claim that nobody owns: how far it came is not known.
+            log.error("sending-failed", exc_info=error)
+            return Attempt(
+                WirePhase.SENDING,
+                failure=Failure.CONNECTION_LOST,
+                detail="the proxy failed while it was sending",
+            )
+        return sending.result()
+
+
+def _stored_later(action: Action, claim: Claim) -> Answer:
+    problem = Problem(
+        ProblemType.STORE_UNAVAILABLE,
+        "The upstream has answered, but the receipt could not be stored yet; the proxy goes on trying. "
+        "Retry later: the action will not be sent again.",
+        request_id=action.request_id,
+        route=action.route,
+        attempt=claim.attempt,
+        retry_after=5,
+    )
+    return Answer(
+        claim.request_id, State.CLAIMED, claim.attempt, "stored-later", problem=problem, executed=True
+    )
+
+
+def _explain(attempt: Attempt, outcome: Outcome, claim: Claim) -> str:
+    if outcome.kind is OutcomeKind.RELEASED:
+        return f"{attempt.detail}. No byte of the request was sent: it did not happen. Retrying is safe."
+    return (
+        f"{attempt.detail}. Whether the action took effect is not known, and it will not be sent again. "
+        f"Look at the upstream whether it happened; `onceproxy receipts show {claim.request_id}` "
+        "shows the evidence."
+    )
