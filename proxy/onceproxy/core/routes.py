@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from onceproxy.core.messages import Request
 from onceproxy.core.policies import Policy
+from onceproxy.core.rules import IdentityRules
 
 READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """The methods that are no mutations (RFC 9110 §9.2.1)."""
@@ -19,6 +20,7 @@ class Route:
 
     name: str = DEFAULT_NAME
     guard: bool | None = None
+    identity: IdentityRules = field(default_factory=IdentityRules)
     policy: Policy = field(default_factory=Policy)
 
     def guards(self, request: Request) -> bool:

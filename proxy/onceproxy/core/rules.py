@@ -1,0 +1,110 @@
+"""What a route says about identity: where the key is, what the fingerprint covers, whose the action is.
+
+Only the rules; ``identity`` applies them. The defaults are what holds where no route says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Place(StrEnum):
+    """Where in a request a value is found."""
+
+    HEADER = "header"
+    QUERY = "query"
+    FORM = "form"
+    JSON = "json"  # named by a JSONPath (RFC 9535) that selects one string or number
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A value's place, and its name there."""
+
+    place: Place
+    name: str
+
+
+class Missing(StrEnum):
+    """What a request without a key is."""
+
+    FINGERPRINT = "fingerprint"  # an action all the same, known by its fingerprint
+    REJECT = "reject"  # refused with 400 missing-key
+    PASS = "pass"  # noqa: S105 (no password: it is passed through, unguarded)
+
+
+class FreshKey(StrEnum):
+    """What becomes of a request that was just seen, and comes again under another key."""
+
+    ALLOW = "allow"
+    WARN = "warn"  # sent, and counted and logged
+    HOLD = "hold"  # refused with 409 looks-repeated
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of many named things count. ``include`` None is all of them; ``exclude`` is taken off after."""
+
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+
+
+ALL = Selection()
+NONE = Selection(include=())
+
+
+class BodyForm(StrEnum):
+    """How a body is read for the fingerprint."""
+
+    AUTO = "auto"  # by its media type
+    NONE = "none"  # not at all
+    JSON = "json"
+    FORM = "form"
+    GRAPHQL = "graphql"
+    JSONRPC = "jsonrpc"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRules:
+    """How a body is read, and which of its members count: JSONPaths for JSON, names for forms."""
+
+    form: BodyForm = BodyForm.AUTO
+    members: Selection = ALL
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintRules:
+    """What the fingerprint covers besides method, origin and path. ``headers`` are names."""
+
+    query: Selection = ALL
+    headers: tuple[str, ...] = ()
+    body: BodyRules = field(default_factory=BodyRules)
+
+
+KEY_HEADER = Source(Place.HEADER, "Idempotency-Key")
+PROXY_USER = "proxy_user"
+"""The scope that is the name of the proxy's user."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRules:
+    """What makes two requests of a route the same action.
+
+    ``keys`` are tried in order. ``strict``: a header's key must be a string of RFC 9651. ``namespace`` keeps
+    the keys of routes apart that share an origin; routes without one share theirs. ``scope`` holds
+    ``PROXY_USER`` and sources. ``any_credential``: a receipt answers whatever upstream credential a copy
+    carries. ``fresh_key`` looks back ``fresh_key_window`` seconds (more than 0). ``inject_key``: where our
+    request_id goes upstream when the client sent no key.
+    """
+
+    keys: tuple[Source, ...] = (KEY_HEADER,)
+    strict: bool = False
+    namespace: str = ""
+    missing: Missing = Missing.FINGERPRINT
+    fingerprint: FingerprintRules = field(default_factory=FingerprintRules)
+    scope: tuple[str | Source, ...] = (PROXY_USER,)
+    any_credential: bool = False
+    fresh_key: FreshKey = FreshKey.ALLOW
+    fresh_key_window: float = 3600.0
+    inject_key: Source | None = None
