@@ -63,7 +63,7 @@ class Proxy:
 
 def ca_directory(settings: Settings) -> Path:
     """Return where the local CA of a configuration lives."""
-    return settings.data_dir / "ca"
+    return settings.data_dir.absolute() / "ca"
 
 
 async def start(settings: Settings) -> Proxy:
