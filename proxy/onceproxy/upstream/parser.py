@@ -2,7 +2,8 @@
 
 Bare line feeds, folded lines, repeated or contradicting lengths and control characters are refused by the
 parser itself (http-garden's classes of response bugs). Here are added: the version, transfer codings other
-than chunked, the size of the head, and what lies behind the end.
+than chunked, the size of the head, and what lies behind the end. How the bytes were cut up on their way makes
+no difference.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from onceproxy.core.hygiene import end_to_end
 from onceproxy.core.messages import RawHeaders, header_values
 
 SWITCHING = 101
+_END_OF_HEAD = b"\r\n\r\n"  # bare line feeds are refused, so there is no other
 
 
 class Malformed(Exception):
@@ -52,6 +54,7 @@ class ResponseParser:
         self._upgrade = upgrade
         self._max_head = max_head
         self._head_bytes = 0
+        self._tail = b""
         self._reason = b""
         self._lines: list[tuple[bytes, bytes]] = []
         self._until_close = False
@@ -62,7 +65,7 @@ class ResponseParser:
     @property
     def reusable(self) -> bool:
         """Whether the response ended where it said, and the upstream keeps the connection open."""
-        return self.complete and self._keep_alive and not self._until_close and not self._extra
+        return self.complete and self._keep_alive and not self._extra
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the wire.
@@ -70,29 +73,44 @@ class ResponseParser:
         Raises:
             Malformed: they are no response.
         """
-        if self.complete:
+        while data and self.head is None:
+            data = self._feed_head(data)
+        if self.head is not None and self.head.status == SWITCHING:
+            self.rest += data
+        elif not self.complete:
+            self._parse(data)
+        elif data.strip(b"\r\n"):  # empty lines between two messages are overlooked, as llhttp does
             self._extra = True
-            return
-        if self.head is None:
-            self._head_bytes += len(data)
+
+    def end(self) -> bool:
+        """Take the orderly end of the connection; return whether the response is whole."""
+        if self.head is not None and self._until_close:
+            self.complete = True
+        return self.complete
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Take bytes up to the end of a head, and return what is behind it: only we know what that is."""
+        window = self._tail + data
+        at = window.find(_END_OF_HEAD)
+        end = len(data) if at < 0 else at + len(_END_OF_HEAD) - len(self._tail)
+        self._tail = window[1 - len(_END_OF_HEAD) :] if at < 0 else b""
+        self._head_bytes += end
+        if self._head_bytes > self._max_head:
+            raise Malformed(f"its head is larger than {self._max_head} bytes")
+        self._parse(data[:end])
+        return data[end:]
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as switched:
-            self.rest = data[switched.args[0] :]
+        except httptools.HttpParserUpgrade:
+            pass  # what is behind the head was not handed over
         except httptools.HttpParserCallbackError as error:
             raise error.__context__ or error from None
         except httptools.HttpParserError as error:
             if not self._whole():
                 raise Malformed(str(error)) from None
             self._extra = True
-        if self.head is None and self._head_bytes > self._max_head:
-            raise Malformed(f"its head is larger than {self._max_head} bytes")
-
-    def end(self) -> bool:
-        """Take the end of the connection; return whether the response is whole."""
-        if self.head is not None and self._until_close:
-            self.complete = True
-        return self.complete
 
     def _whole(self) -> bool:
         return self.complete
@@ -111,7 +129,7 @@ class ResponseParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header line."""
         if self.head is None:  # else it is a trailer, which is dropped (RFC 9110 §6.5.1)
-            self._lines.append((name, value))
+            self._lines.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Check the head, and keep it if it is the final one."""
@@ -122,14 +140,19 @@ class ResponseParser:
         status = self._parser.get_status_code()
         if status == SWITCHING and not self._upgrade:
             raise Malformed("it switches protocols, and nobody asked for that")
+        if status == SWITCHING and not self._parser.should_upgrade():
+            raise Malformed("it switches protocols, and does not say to which")
         if status < 100:
             raise Malformed("its status is below 100")
-        if status < 200 and status != SWITCHING:
-            return
         lines = tuple(self._lines)
+        if status < 200 and status != SWITCHING:
+            if _announce_body(lines):
+                raise Malformed("an interim response of it has a body")
+            return
         length = self._framing(status, lines)
         self.head = Head(status, self._reason, end_to_end(lines), length)
-        self._keep_alive = self._parser.should_keep_alive()
+        # Not after a body that the end of the connection ends, and not after another protocol.
+        self._keep_alive = self._parser.should_keep_alive() and status != SWITCHING
         if self._bodiless:
             self.complete = True
 
@@ -156,10 +179,13 @@ class ResponseParser:
                 raise Malformed("its transfer coding is not chunked")
             if self._parser.get_http_version() == "1.0":
                 raise Malformed("HTTP/1.0 has no transfer codings")
-            return None
+            if status in (204, SWITCHING):
+                raise Malformed(f"a {status} has no transfer coding")
         if self._bodiless or status in (204, 304, SWITCHING):
             # They have no content; a length that such a head states is not that of what follows.
             self._bodiless = True
+            return None
+        if codings:
             return None
         lengths = header_values(lines, "content-length")
         if not lengths:
@@ -168,3 +194,8 @@ class ResponseParser:
         if len(lengths) > 1 or not lengths[0].isdigit():
             raise Malformed("its Content-Length is not one number")
         return int(lengths[0])
+
+
+def _announce_body(lines: RawHeaders) -> bool:
+    lengths = header_values(lines, "content-length")
+    return bool(header_values(lines, "transfer-encoding")) or any(length != b"0" for length in lengths)
