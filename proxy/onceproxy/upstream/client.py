@@ -83,7 +83,7 @@ class UpstreamClient:
         """Send an unguarded request and return at its response's head.
 
         ``body`` streams a body of ``length`` bytes (None: it goes out chunked); without it the request's own
-        is sent. A read that fails on a reused connection before anything came back is sent once more.
+        is sent. A read that a reused connection is lost under before anything came back is sent once more.
 
         Raises:
             SendFailed: there is no response.
@@ -95,8 +95,9 @@ class UpstreamClient:
         connection = await self._connection(request.origin, self._settings.idle_timeout)
         try:
             return await self._open(connection, request, head, body, length, upgrade)
-        except SendFailed:
-            stale = connection.reused and not connection.answered
+        except SendFailed as failed:
+            lost = failed.failure is Failure.CONNECTION_LOST
+            stale = lost and connection.reused and not connection.answered
             if not stale or body is not None or request.method not in READ_ONLY:
                 raise
         connection = await self._connection(request.origin, 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import ssl
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -45,6 +47,19 @@ class UpstreamConnection(asyncio.Protocol):
     def open(self) -> bool:
         """Whether it can carry a request."""
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it is open and nothing arrived while it lay idle, the end of it included.
+
+        The kernel is asked: what it holds was not told to us yet, and would be taken for the response to the
+        next request.
+        """
+        if not self.open:
+            return False
+        arrived = select.poll()
+        arrived.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not arrived.poll(0)
 
     @property
     def status(self) -> int | None:
@@ -162,13 +177,16 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.answered = True
         before = len(parser.pieces)
+        malformed: Malformed | None = None
         try:
             parser.feed(data)
         except Malformed as error:
-            self._fail(self._failure(Failure.MALFORMED_RESPONSE, f"the response is malformed ({error})"))
-            return
+            malformed = error
         if parser.head is not None:
             self._reach(WirePhase.HEAD_RECEIVED)
+        if malformed is not None:
+            self._fail(self._failure(Failure.MALFORMED_RESPONSE, f"the response is malformed ({malformed})"))
+            return
         self._buffered += sum(len(parser.pieces[at]) for at in range(before, len(parser.pieces)))
         if self._buffered > BUFFERED and not self._paused:
             self._paused = True
@@ -177,6 +195,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Take the end of what the upstream sends; some bodies end so."""
+        if self._parser is not None and self._ended_in_order():
+            self._parser.end()
         self._ended("the connection was closed")
         return False
 
@@ -198,9 +218,23 @@ class UpstreamConnection(asyncio.Protocol):
         parser = self._parser
         if parser is None:
             return
-        if not parser.end() and self._failed is None:
+        if not parser.complete and self._failed is None:
             self._fail(self._failure(Failure.CONNECTION_LOST, words))
         self._news.set()
+
+    def _ended_in_order(self) -> bool:
+        """Say whether it was the upstream that ended the connection: anyone on the way can close a TCP
+        connection, but only the upstream can say so inside TLS (RFC 9112 §9.8).
+        """
+        encrypted = self.transport.get_extra_info("ssl_object")
+        if encrypted is None:
+            return True
+        try:
+            return bool(encrypted.read(1) == b"")
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:  # no more bytes, and no farewell among those that came
+            return False
 
     def _fail(self, failed: SendFailed) -> None:
         self._failed = failed

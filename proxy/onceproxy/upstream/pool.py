@@ -18,15 +18,20 @@ class IdleConnections:
         self._idle: defaultdict[Origin, list[tuple[float, UpstreamConnection]]] = defaultdict(list)
 
     def take(self, origin: Origin, longest_idle: float) -> UpstreamConnection | None:
-        """Return the connection that was idle for the shortest time, if less than ``longest_idle``."""
+        """Return the connection that was idle for the shortest time, if less than ``longest_idle``.
+
+        One on which something arrived meanwhile is closed, not returned.
+        """
         now = asyncio.get_running_loop().time()
-        idle = self._idle[origin]
+        idle = self._idle.get(origin, [])
         while idle:
             since, connection = idle.pop()
-            if connection.open and now - since < longest_idle:
+            if not connection.quiet:
+                connection.abort()
+            elif now - since < longest_idle:
                 connection.reused = True
                 return connection
-            if connection.open:  # the others have been idle for longer
+            else:  # the others have been idle for longer
                 idle.append((since, connection))
                 return None
         return None
