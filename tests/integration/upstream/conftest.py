@@ -36,7 +36,7 @@ async def make_client(authority: trustme.CA) -> AsyncIterator[MakeClient]:
     def make(**settings: float) -> UpstreamClient:
         tls = ssl.create_default_context()
         authority.configure_trust(tls)
-        values = {"connect_timeout": 20.0, "response_timeout": 20.0, "reuse_idle": 60.0, **settings}
+        values = {"connect_timeout": 20.0, "response_timeout": 20.0, **settings}
         made.append(UpstreamClient(UpstreamSettings(**values), tls))  # type: ignore[arg-type]
         return made[-1]
 

@@ -16,41 +16,36 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 async def test_a_connection_that_idled_less_than_allowed_is_reused(
-    make_client: MakeClient, upstream: Upstream
+    client: UpstreamClient, upstream: Upstream
 ) -> None:
-    client = make_client(reuse_idle=60.0)
     for _ in range(3):
-        await client.send(a_request(origin_of(upstream)), yes)
+        await client.send(a_request(origin_of(upstream)), yes, reuse_idle=60.0)
 
     assert (upstream.executions, upstream.connections) == (3, 1)
 
 
-async def test_a_connection_that_idled_for_longer_is_not(make_client: MakeClient, upstream: Upstream) -> None:
-    client = make_client(reuse_idle=0.01)
+async def test_a_connection_that_idled_for_longer_is_not(client: UpstreamClient, upstream: Upstream) -> None:
     await client.send(a_request(origin_of(upstream)), yes)
     await asyncio.sleep(0.02)
-    await client.send(a_request(origin_of(upstream)), yes)
+    await client.send(a_request(origin_of(upstream)), yes, reuse_idle=0.01)
 
     assert (upstream.executions, upstream.connections) == (2, 2)
 
 
-async def test_nothing_is_reused_where_that_is_off(make_client: MakeClient, upstream: Upstream) -> None:
-    client = make_client(reuse_idle=0)
+async def test_nothing_is_reused_where_that_is_off(client: UpstreamClient, upstream: Upstream) -> None:
     for _ in range(3):
-        await client.send(a_request(origin_of(upstream)), yes)
+        await client.send(a_request(origin_of(upstream)), yes, reuse_idle=0)
 
     assert (upstream.executions, upstream.connections) == (3, 3)
 
 
-async def test_what_is_too_old_for_a_mutation_still_serves_a_read(
-    make_client: MakeClient, upstream: Upstream
+async def test_what_is_too_old_for_one_request_serves_another(
+    client: UpstreamClient, upstream: Upstream
 ) -> None:
-    client = make_client(reuse_idle=0, idle_timeout=60.0)
-    await client.send(a_request(origin_of(upstream)), yes)
-    response = await client.open(a_request(origin_of(upstream), "GET", b""))
-    await response.aclose()
+    for reuse_idle in (60.0, 0, 60.0, 60.0):
+        await client.send(a_request(origin_of(upstream)), yes, reuse_idle=reuse_idle)
 
-    assert upstream.connections == 1
+    assert [seen.connection for seen in upstream.requests] == [1, 2, 2, 2]
 
 
 async def test_origins_do_not_share_connections(client: UpstreamClient, upstream: Upstream) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from integration.upstream.conftest import MakeClient, a_request, origin_of, yes
+from integration.upstream.conftest import a_request, origin_of, yes
 from integration.upstream.line import Line
 from onceproxy.core.attempts import NOTHING_SENT, Failure, WirePhase
 from onceproxy.upstream.client import UpstreamClient
@@ -97,7 +97,7 @@ async def test_without_the_right_to_send_a_reused_connection_stays_silent_too(
 
 
 async def test_the_right_to_send_is_asked_for_when_the_connection_is_there(
-    make_client: MakeClient, line: Line
+    client: UpstreamClient, line: Line
 ) -> None:
     asked: list[bool] = []
 
@@ -105,7 +105,7 @@ async def test_the_right_to_send_is_asked_for_when_the_connection_is_there(
         asked.append(line.somebody_calls)
         return False
 
-    await make_client(reuse_idle=0).send(a_request(line.origin), may_send)
+    await client.send(a_request(line.origin), may_send, reuse_idle=0)
 
     assert asked == [True]
 
