@@ -155,6 +155,7 @@ async def _open_store(settings: Settings, parts: AsyncExitStack) -> PostgresStor
     store = await PostgresStore.open(
         url,
         allow_unsafe_durability=settings.allow_unsafe_durability,
+        connect_timeout=settings.limits.database_timeout,
         data_dir=settings.data_dir,
     )
     parts.push_async_callback(store.close)

@@ -24,4 +24,4 @@ def migrate(settings: Settings) -> None:
 
 async def _migrate(settings: Settings) -> int:
     async with database(settings) as url:
-        return await migrate_database(url)
+        return await migrate_database(url, connect_timeout=settings.limits.database_timeout)

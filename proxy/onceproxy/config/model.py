@@ -94,6 +94,9 @@ class Limits(_Section):
     idle_timeout: Timeout = Field(75.0, description="Time a client may idle between requests.")
     connect_timeout: Timeout = Field(10.0, description="Time to find and reach an upstream.")
     upstream_timeout: Timeout = Field(600.0, description="Time for the whole response of an upstream.")
+    database_timeout: Timeout = Field(
+        30.0, description="Time that a start waits for a database which does not answer."
+    )
 
 
 class Defaults(_Section):
