@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CLIENTS := $(VENV)/.clients
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
@@ -18,6 +19,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
+# Apart, so that nobody who wants to try the proxy waits for SDKs.
+$(CLIENTS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[clients]'
+	@touch $(CLIENTS)
+
 install: $(STAMP) ## Set up .venv with onceproxy and all that developing it needs
 
 serve: $(STAMP) ## Run the proxy on 127.0.0.1:8888 with the embedded Postgres
@@ -26,7 +32,7 @@ serve: $(STAMP) ## Run the proxy on 127.0.0.1:8888 with the embedded Postgres
 demo: $(STAMP) ## Play the story: a lost answer, a retry, one charge
 	$(BIN)/python -m onceproxy.demo
 
-test: $(STAMP) ## Run the whole test suite
+test: $(STAMP) $(CLIENTS) ## Run the whole test suite
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 lint: $(STAMP) ## Check format and style
@@ -53,7 +59,7 @@ schema: $(STAMP) ## Write config/onceproxy.schema.json anew
 
 lock: ## Write constraints.txt anew from the newest versions that the ranges allow
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev]'
+	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev,clients]'
 	build/lock/bin/pip freeze --exclude onceproxy > constraints.txt
 
 clean: ## Remove what was built; the data of the proxy stays
