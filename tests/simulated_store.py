@@ -53,7 +53,7 @@ class SimulatedStore:
         state = State.ABSENT if known is None else known.state
         event = Event.RESEND if isinstance(decision, Resend) else Event.CLAIM
         attempt = 1 if known is None else known.attempt + 1
-        claim = Claim(action.request_id, uuid4(), attempt)
+        claim = Claim(action.request_id, uuid4(), attempt, doubtful=state is State.IN_DOUBT)
         self.tokens[action.request_id] = claim.token
         self.receipts[action.request_id] = Receipt(
             action.request_id,

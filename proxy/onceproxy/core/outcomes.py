@@ -55,6 +55,17 @@ def classify(attempt: Attempt, rules: OutcomeRules | None = None) -> Outcome:
     return Outcome(OutcomeKind.IN_DOUBT, failure.value)
 
 
+def after_doubt(outcome: Outcome) -> Outcome:
+    """Return what ``outcome`` says of an action whose earlier attempt is in doubt.
+
+    That this attempt did nothing proves nothing about the one before: were the action released, a copy that
+    comes when the upstream has forgotten the first attempt would do it twice.
+    """
+    if outcome.kind is OutcomeKind.RELEASED:
+        return Outcome(OutcomeKind.IN_DOUBT, "earlier-attempt-in-doubt")
+    return outcome
+
+
 def classify_status(status: int, rules: OutcomeRules | None = None) -> Outcome:
     """Conclude from the status of a whole response."""
     reason = f"status-{status}"

@@ -77,11 +77,16 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The exclusive right to send an action once. ``token`` is new for each attempt."""
+    """The exclusive right to send an action once. ``token`` is new for each attempt.
+
+    ``doubtful``: an earlier attempt is in doubt, and this one was allowed all the same. Whatever it proves
+    about itself, that nothing happened it can't prove.
+    """
 
     request_id: RequestId
     token: UUID
     attempt: int
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)

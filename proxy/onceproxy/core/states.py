@@ -16,7 +16,8 @@ An action has at most one receipt. The receipt's state says what is known about 
 Two rules carry the promise. A claim never turns free by the passing of time: when its owner is gone it
 turns ``IN_DOUBT`` (``LOSE``). And a settlement is accepted only from the attempt it belongs to, so that an
 attempt which was slow can still *heal* the doubt about itself (``COMPLETE`` and ``RELEASE`` from
-``IN_DOUBT``), but can never speak for a later one.
+``IN_DOUBT``), but can never speak for a later one. Nor for an earlier one: an attempt that was made in spite
+of a doubt never releases (``outcomes.after_doubt``).
 
 The store enforces the same table in its guarded statements; ``docs/states.md`` shows it. Tests compare
 all three.

@@ -12,7 +12,7 @@ import structlog
 
 from onceproxy.core.attempts import NOTHING_SENT, Attempt, Failure, WirePhase
 from onceproxy.core.messages import Request
-from onceproxy.core.outcomes import EVENTS, Outcome, OutcomeKind, classify
+from onceproxy.core.outcomes import EVENTS, Outcome, OutcomeKind, after_doubt, classify
 from onceproxy.core.policies import InDoubt
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action, Claim
@@ -70,6 +70,8 @@ class Executions:
     async def _run(self, action: Action, claim: Claim, request: Request) -> Answer:
         attempt = await self._send(action, claim, request)
         outcome = classify(attempt, action.policy.outcomes)
+        if claim.doubtful:
+            outcome = after_doubt(outcome)
         settlement = settlement_of(attempt, outcome, action.policy, self._receipt_body)
         storing = self.detach(self._settling.settle(claim, settlement))
         done, _ = await asyncio.wait({storing}, timeout=self._patience)

@@ -46,13 +46,13 @@ async def claim(connections: Connections, action: Action, token: UUID, instance:
         )
         assert row is not None
         if row["attempt"] is not None:
-            return Claim(request_id, token, row["attempt"])
+            return Claim(request_id, token, row["attempt"], doubtful=row["previous"] == State.IN_DOUBT)
         seen = await look(connections, request_id)
         if seen is not None and seen.token == token:
             # An earlier try of ours got through. If it is lost already, then so is our lease.
             if seen.receipt.state is not State.CLAIMED:
                 raise InstanceNotLive("the claim was lost together with this instance's lease")
-            return Claim(request_id, token, seen.receipt.attempt)
+            return Claim(request_id, token, seen.receipt.attempt, doubtful=seen.previous is State.IN_DOUBT)
         if not row["live"]:
             raise InstanceNotLive("this instance's lease ran out: it may not claim until it has a new one")
         if seen is not None and not _is_free(seen.receipt, action):

@@ -17,10 +17,11 @@ LOOKS = 10  # each look but the last found that the receipt had changed under it
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A receipt, and the token of its attempt: who shows the token owns the attempt."""
+    """A receipt, the token of its attempt (who shows it owns the attempt), and the state before its own."""
 
     receipt: Receipt
     token: UUID
+    previous: State
 
 
 async def look(connections: Connections, request_id: RequestId) -> Seen | None:
@@ -30,7 +31,7 @@ async def look(connections: Connections, request_id: RequestId) -> Seen | None:
         if row is None or row["forgotten"]:
             return None
         if row["state"] != State.CLAIMED or row["lease_left"] > 0:
-            return Seen(receipt_of(row), row["token"])
+            return Seen(receipt_of(row), row["token"], State(row["previous"]))
         # Whether or not this call is the one that does it, the next look shows what the receipt is now.
         await connections.run("lose", request_id.digest, row["token"], timeout=TRY)
     raise StoreUnavailable(f"the receipt {request_id} does not hold still")

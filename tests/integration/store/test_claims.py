@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from integration.store.conftest import History
+from onceproxy.core.policies import InDoubt
 from onceproxy.core.receipts import Claim, Receipt, RequestId
 from onceproxy.core.states import State
 from onceproxy.guard.ports import StoreUnavailable
@@ -195,6 +196,40 @@ async def test_a_claim_that_was_cancelled_is_given_back(
 
     assert again.attempt == 2
     assert await history(again.request_id) == ["claimed", "abandoned", "claimed"]
+
+
+async def test_a_claim_of_what_is_in_doubt_says_so(store: PostgresStore) -> None:
+    first = await claim(store)
+    await store.settle(first, in_doubt())
+
+    again = await claim(store, in_doubt=InDoubt.EXECUTE)
+    await store.settle(again, released())
+    new = await claim(store)
+
+    assert (first.doubtful, again.doubtful, new.doubtful) == (False, True, False)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["while claimed", "after it was lost"])
+async def test_a_claim_of_what_is_in_doubt_that_is_given_back_leaves_the_doubt(
+    store: PostgresStore, database: asyncpg.Connection, history: History, lost: bool
+) -> None:
+    await store.settle(await claim(store), in_doubt())
+    again = await claim(store, in_doubt=InDoubt.EXECUTE)
+    if lost:
+        await database.execute("UPDATE instances SET lease_until = clock_timestamp()")
+        await store.read(again.request_id)
+
+    row = await database.fetchrow(sql("abandon"), again.request_id.digest, again.token, uuid4())
+
+    assert row is not None
+    assert row["state"] == "in_doubt"
+    receipt = await store.read(again.request_id)
+    assert receipt is not None
+    assert (receipt.state, receipt.attempt) == (State.IN_DOUBT, 2)
+    assert await history(again.request_id) == [
+        *("claimed", "in_doubt", "claimed"),
+        "lost" if lost else "abandoned",
+    ]
 
 
 async def until(database: asyncpg.Connection, question: str) -> None:

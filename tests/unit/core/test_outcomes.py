@@ -8,7 +8,7 @@ import pytest
 
 from onceproxy.core.attempts import NOTHING_SENT, Attempt, Failure, WirePhase
 from onceproxy.core.messages import Response
-from onceproxy.core.outcomes import OutcomeKind, classify
+from onceproxy.core.outcomes import Outcome, OutcomeKind, after_doubt, classify
 from onceproxy.core.problems import upstream_problem
 
 RELEASED = {401, 403, 407, 408, 409, 421, 423, 425, 429}
@@ -71,3 +71,13 @@ def test_the_problem_that_tells_a_failure(
     assert problem.type.status == status
     assert problem.proxy_error == proxy_error
     assert problem.document()["phase"] == phase.value
+
+
+@pytest.mark.parametrize("kind", OutcomeKind)
+def test_a_release_after_a_doubt_is_a_doubt(kind: OutcomeKind) -> None:
+    after = after_doubt(Outcome(kind, "why"))
+
+    if kind is OutcomeKind.RELEASED:
+        assert after == Outcome(OutcomeKind.IN_DOUBT, "earlier-attempt-in-doubt")
+    else:
+        assert after == Outcome(kind, "why")

@@ -10,7 +10,7 @@ import pytest
 
 from onceproxy.core.attempts import Attempt, Failure, WirePhase
 from onceproxy.core.messages import BytesBody, Origin, Request, Response
-from onceproxy.core.policies import Policy
+from onceproxy.core.policies import InDoubt, Policy
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Action, IdentityKind, RequestId
 from onceproxy.core.states import State
@@ -275,6 +275,27 @@ async def test_stopping_puts_in_doubt_what_does_not_end() -> None:
     await guard.stop(0)
     assert problem(await first) is ProblemType.SHUTTING_DOWN
     assert store.receipts[ID].state is State.IN_DOUBT
+
+
+@pytest.mark.parametrize(
+    "second", [answered(429), lost(WirePhase.CONNECTING)], ids=["at the door", "refused"]
+)
+async def test_an_attempt_that_did_nothing_does_not_settle_the_doubt_about_the_one_before(
+    second: Attempt,
+) -> None:
+    guard, store, execute = guarded(lost(WirePhase.SENT), second)
+    resent = replace(ACTION, policy=Policy(in_doubt=InDoubt.RESEND, upstream_window=60))
+    await guard.once(resent, REQUEST)
+
+    answer = await guard.once(resent, REQUEST)
+
+    assert execute.sent == 2
+    assert (answer.attempt, answer.state, answer.reason) == (2, State.IN_DOUBT, "earlier-attempt-in-doubt")
+    assert store.receipts[ID].state is State.IN_DOUBT
+    # By now the upstream may have forgotten the first one: it is not sent to it as if it were new.
+    store.receipts[ID] = replace(store.receipts[ID], first_age=61)
+    assert problem(await guard.once(resent, REQUEST)) is ProblemType.OUTCOME_UNKNOWN
+    assert execute.sent == 2
 
 
 async def test_the_end_of_a_superseded_attempt_is_told() -> None:

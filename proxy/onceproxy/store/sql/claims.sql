@@ -5,7 +5,8 @@
 -- $1 request_id, $2 token, $3 instance, $4 kind, $5 canonical, $6 scope, $7 fingerprint, $8 credential,
 -- $9 route, $10 method, $11 url, $12 ttl, $13 tombstone, $14 whether an expired receipt gives way to a new
 -- action, $15 how long after the first attempt a doubt gives way (null: never), $16 by which policy.
--- Returns one row: live (the instance's own lease runs) and attempt (null: not claimed).
+-- Returns one row: live (the instance's own lease runs), attempt (null: not claimed), and previous, the state in
+-- which the receipt was.
 -- The row lock that ON CONFLICT takes decides between racing claims. The look ahead in `candidate` decides
 -- nothing: it spares duplicates, which are most of the traffic at bad times, the lock and its commit.
 WITH owner AS (
@@ -104,31 +105,41 @@ WITH owner AS (
 SELECT
     EXISTS (SELECT FROM owner) AS live,
     (SELECT attempt FROM claimed) AS attempt,
+    (SELECT previous FROM claimed) AS previous,
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM claimed) AS notified;
 
 -- name: abandon
--- Give a claim back that was never handed out, so that nothing can have been sent under it.
+-- Give a claim back that was never handed out, so that nothing can have been sent under it. A claim of what was
+-- in doubt leaves the doubt behind: the attempt before it may have done it.
 -- $1 request_id, $2 token, $3 event_id. Returns one row: the state of the receipt if it still carries the
 -- token (null: it does not, or not yet).
-WITH abandoned AS (
+WITH doubt AS (
+    SELECT EXISTS (
+        SELECT FROM events JOIN receipts USING (request_id, attempt)
+        WHERE receipts.request_id = $1::bytea AND events.kind = 'claimed' AND events.reason IS NOT NULL
+    ) AS before
+), abandoned AS (
     UPDATE receipts SET
-        state = 'released',
+        state = CASE WHEN doubt.before THEN 'in_doubt' ELSE 'released' END,
         previous = state,
         changed_at = clock_timestamp(),
-        forget_at = clock_timestamp() + ttl + tombstone,
+        forget_at = CASE WHEN NOT doubt.before THEN clock_timestamp() + ttl + tombstone END,
         failure = NULL,
         detail = '',
         conclusion = 'abandoned'
-    WHERE request_id = $1::bytea AND token = $2::uuid AND state IN ('claimed', 'in_doubt')
-    RETURNING request_id, attempt, instance
+    FROM doubt
+    WHERE request_id = $1::bytea
+        AND token = $2::uuid
+        AND (state = 'claimed' OR (state = 'in_doubt' AND NOT doubt.before))
+    RETURNING request_id, attempt, instance, state
 ), event AS (
     INSERT INTO events (request_id, event_id, kind, attempt, instance, state)
-    SELECT request_id, $3::uuid, 'abandoned', attempt, instance, 'released'
+    SELECT request_id, $3::uuid, 'abandoned', attempt, instance, state
     FROM abandoned
 )
 SELECT
     coalesce(
-        (SELECT 'released' FROM abandoned),
+        (SELECT state FROM abandoned),
         (SELECT state FROM receipts WHERE request_id = $1::bytea AND token = $2::uuid)
     ) AS state,
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM abandoned) AS notified;
