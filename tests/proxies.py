@@ -22,11 +22,13 @@ class ProxyProcess:
     database: str
     config: str = ""
     arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
     url: str = ""
     admin_url: str = ""
     process: asyncio.subprocess.Process | None = None
     log: list[str] = field(default_factory=list)
     _reader: asyncio.Task[None] | None = None
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def start(self) -> None:
         """Start it and wait for its ready line."""
@@ -45,7 +47,7 @@ class ProxyProcess:
             *self.arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
         )
         assert self.process.stdout is not None
         self._reader = asyncio.ensure_future(self._read_log())
@@ -57,6 +59,25 @@ class ProxyProcess:
             await self._reader
             raise AssertionError(f"the proxy did not start: {line!r}\n" + "\n".join(self.log))
         self.url, self.admin_url = match[1], match[2]
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there."""
+        return self.process is not None and self.process.returncode is None
+
+    async def says(self, words: str) -> None:
+        """Wait until its log says something."""
+        async with asyncio.timeout(START_TIMEOUT), self._news:
+            await self._news.wait_for(lambda: any(words in line for line in self.log))
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself; return its exit code."""
+        assert self.process is not None
+        assert self._reader is not None
+        async with asyncio.timeout(60):
+            code = await self.process.wait()
+            await self._reader
+        return code
 
     async def kill(self) -> None:
         """Kill it as a crash would."""
@@ -71,20 +92,18 @@ class ProxyProcess:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self.process is not None and self.process.returncode is None:
+        if self.runs:
             await self.stop()
 
     async def _end(self, number: signal.Signals) -> int:
         assert self.process is not None
-        assert self._reader is not None
         self.process.send_signal(number)
-        async with asyncio.timeout(60):
-            code = await self.process.wait()
-            await self._reader
-        return code
+        return await self.ended()
 
     async def _read_log(self) -> None:
         assert self.process is not None
         assert self.process.stderr is not None
         async for line in self.process.stderr:
-            self.log.append(line.decode(errors="replace").rstrip())
+            async with self._news:
+                self.log.append(line.decode(errors="replace").rstrip())
+                self._news.notify_all()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -138,6 +140,8 @@ async def _listen(listener: Listener | AdminListener, address: Address, setting:
         port = await listener.listen(address.host, address.port)
     except OSError as error:
         reason = error.strerror or str(error)
+        if error.errno is not None and not isinstance(error, socket.gaierror):
+            reason = os.strerror(error.errno)  # asyncio's own words name the address once more
         raise PortTaken(
             f"{setting}: can't listen on {address} ({reason}); is another proxy running there? "
             "Port 0 picks a free one."

@@ -7,6 +7,7 @@ receipts of what has already happened from being written.
 from __future__ import annotations
 
 import asyncio
+import logging
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -16,7 +17,10 @@ from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, is_outa
 from onceproxy.store.retrying import pauses
 from onceproxy.store.statements import sql
 
+log = logging.getLogger(__name__)
+
 CONNECT_TRY = 5.0  # seconds for one try to connect
+SAY_SO = 0.5  # seconds of pause from which on people are told what is waited for
 CLOSE_WAIT = 3.0  # seconds in which statements under way may end when a pool closes
 SETTINGS = {"application_name": "onceproxy"}
 
@@ -48,6 +52,7 @@ async def connect_patiently(url: str, connect_timeout: float) -> asyncpg.Connect
     clock = asyncio.get_running_loop().time
     give_up = clock() + connect_timeout
     pause = pauses(longest=2.0)
+    told = False
     while True:
         try:
             return await connect(url, max(0.1, min(CONNECT_TRY, give_up - clock())))
@@ -62,11 +67,14 @@ async def connect_patiently(url: str, connect_timeout: float) -> asyncpg.Connect
             if not is_outage(error):
                 raise
             seconds = pause()
+            reason = str(error) or type(error).__name__
             if clock() + seconds > give_up:
                 raise DatabaseUnreachable(
-                    f"{describe(url)} can't be reached (tried for {connect_timeout:g} s): "
-                    f"{str(error) or type(error).__name__}"
+                    f"{describe(url)} can't be reached (tried for {connect_timeout:g} s): {reason}"
                 ) from error
+            if seconds >= SAY_SO and not told:
+                told = True
+                log.warning("%s can't be reached yet, trying on: %s", describe(url), reason)
         except (ValueError, OverflowError):
             # Ports and the like that are no numbers, or too large: the messages quote what was given.
             raise DatabaseUnreachable("the database URL is not valid: postgresql://user@host/name") from None
