@@ -16,6 +16,10 @@ from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
 from onceproxy.ingress.targets import BadTarget, Mount, origin_form, parse_absolute, parse_authority
 
+# Protocols to switch to that carry HTTP requests, which would go past the guard. Some clients ask for h2c
+# with each request; they do without.
+_CARRY_HTTP = (b"h2", b"http/", b"tls/")
+
 
 class Refused(Exception):
     """A request that goes no further; ``problem`` is the answer, and the connection closes behind it."""
@@ -30,7 +34,7 @@ class Incoming:
     """A request's head as it will go upstream (its body still to be read), and who sends it.
 
     ``action`` is the value of ``Onceproxy-Action``. ``upgrade`` is the protocol that the client wants to
-    switch to, where we relay that.
+    switch to, where that is relayed.
     """
 
     request: Request
@@ -166,12 +170,13 @@ def _inside(origin: Origin, method: str, target: bytes, headers: RawHeaders) -> 
 
 
 def _upgrade(request: web.BaseRequest, headers: RawHeaders) -> bytes | None:
-    """Return the protocol of an upgrade that the parser stopped for; others are ignored (RFC 9110 §7.8)."""
-    if not head_of(request).upgrade:
+    """Return the protocol that the upstream is asked to switch to; others are ignored (RFC 9110 §7.8)."""
+    if not head_of(request).upgrade or request.version < (1, 1):
         return None
-    wanted = b", ".join(header_values(headers, "upgrade"))
-    if wanted.lower() not in (b"websocket", b"tcp"):
-        return None
-    if request.method != "GET":
-        raise Refused(ProblemType.UNSUPPORTED, "Only a GET can be upgraded to another protocol.")
-    return wanted
+    for wanted in b",".join(header_values(headers, "upgrade")).split(b","):
+        protocol = wanted.strip()
+        if protocol and not protocol.lower().startswith(_CARRY_HTTP):
+            if request.method != "GET":
+                raise Refused(ProblemType.UNSUPPORTED, "Only a GET can be upgraded to another protocol.")
+            return protocol
+    return None
