@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import http_sf
+
 PATIENCE = 20.0  # seconds until a test that waits for an answer gives up
 
 
@@ -61,6 +63,16 @@ class Reply:
         ours = (b"onceproxy-", b"idempotency-replayed")
         lines = self.head.split(b"\r\n")
         return b"\r\n".join(line for line in lines if not line.lower().startswith(ours)), self.body
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What ``Onceproxy-Status`` says: the state and its parameters, in their order."""
+        (member,) = http_sf.parse(self.one("Onceproxy-Status").encode(), tltype="dictionary").items()
+        name, (state, parameters) = member
+        assert name == "state"
+        return {"state": str(state)} | {
+            key: value if isinstance(value, int) else str(value) for key, value in parameters.items()
+        }
 
     def problem(self) -> dict[str, Any]:
         """The members of a problem of ours."""
