@@ -67,9 +67,10 @@ class Reply:
     @property
     def told(self) -> dict[str, Any]:
         """What ``Onceproxy-Status`` says: the state and its parameters, in their order."""
-        (member,) = http_sf.parse(self.one("Onceproxy-Status").encode(), tltype="dictionary").items()
-        name, (state, parameters) = member
-        assert name == "state"
+        # The library's types name all that a field can hold, not what this one does.
+        fields: Any = http_sf.parse(self.one("Onceproxy-Status").encode(), tltype="dictionary")
+        assert list(fields) == ["state"]
+        state, parameters = fields["state"]
         return {"state": str(state)} | {
             key: value if isinstance(value, int) else str(value) for key, value in parameters.items()
         }

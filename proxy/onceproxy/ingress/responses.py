@@ -21,6 +21,8 @@ from onceproxy.core.problems import Problem
 from onceproxy.core.receipts import Source
 from onceproxy.guard.answers import Answer
 
+REPLAYED = b"Idempotency-Replayed"
+
 _FORBIDDEN = (b"\r", b"\n", b"\0")
 
 
@@ -180,8 +182,10 @@ def answer_response(answer: Answer, *, close: bool = False) -> RawResponse:
             raise ValueError("an answer is a response or a problem")
         return ProblemResponse(answer.problem, told, close=close)
     response = answer.response
-    # Only we speak of receipts here; an upstream that says the same would be believed.
-    headers = tuple(line for line in response.headers if not line[0].lower().startswith(OUR_PREFIX))
+    # Only we speak of receipts here; an upstream that says the same would be believed. Of two marks of
+    # a replay, the upstream's (it replayed to us) and ours, a replay has ours alone.
+    mine = (OUR_PREFIX, REPLAYED.lower()) if answer.replayed else (OUR_PREFIX,)
+    headers = tuple(line for line in response.headers if not line[0].lower().startswith(mine))
     return RawResponse(
         response.status,
         response.reason,
@@ -198,7 +202,7 @@ def _answer_headers(answer: Answer) -> RawHeaders:
         (b"Onceproxy-Status", onceproxy_status(answer).encode("ascii")),
     )
     if answer.replayed:
-        headers = ((b"Idempotency-Replayed", b"true"), *headers)
+        headers = ((REPLAYED, b"true"), *headers)
     return headers
 
 
