@@ -7,7 +7,7 @@ import binascii
 from dataclasses import dataclass
 from typing import cast
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 
 from onceproxy.core.hygiene import UNSTRIPPABLE, connection_options, forwardable
@@ -65,6 +65,7 @@ def read_connect(request: web.BaseRequest) -> Tunnel:
         Refused: a target that is no ``host:port``, or a body.
     """
     headers = raw_headers(request)
+    _check_version(request)
     if header_values(headers, "content-length") or header_values(headers, "transfer-encoding"):
         raise Refused(ProblemType.BAD_REQUEST, "A CONNECT request can't have a body (RFC 9110 §9.3.6).")
     try:
@@ -81,6 +82,7 @@ def read_request(request: web.BaseRequest, mounts: tuple[Mount, ...]) -> Incomin
         Refused: it can't or may not be forwarded.
     """
     headers = raw_headers(request)
+    _check_version(request)
     _check_headers(request, headers)
     tunnel = cast(ClientConnection, request.protocol).tunnel
     try:
@@ -115,6 +117,12 @@ def proxy_user(headers: RawHeaders) -> str | None:
     except (binascii.Error, UnicodeDecodeError):
         raise Refused(ProblemType.BAD_REQUEST, "Proxy-Authorization: Basic is not valid base64.") from None
     return text.partition(":")[0] or None
+
+
+def _check_version(request: web.BaseRequest) -> None:
+    """Refuse the versions that the parser takes besides those that are spoken here: 0.9 and 2.0."""
+    if request.version not in (HttpVersion10, HttpVersion11):
+        raise Refused(ProblemType.BAD_REQUEST, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
 
 
 def _check_headers(request: web.BaseRequest, headers: RawHeaders) -> None:
