@@ -81,7 +81,10 @@ class Handler:
 
     async def _connect(self, request: web.BaseRequest) -> web.StreamResponse:
         if cast(ClientConnection, request.protocol).tunnel is not None:
-            raise Refused(ProblemType.BAD_REQUEST, "A CONNECT inside a tunnel is not served.")
+            raise Refused(
+                ProblemType.BAD_REQUEST,
+                "A CONNECT inside a tunnel is not served; open a connection for each.",
+            )
         return await self._connector.serve(request, read_connect(request))
 
     async def _guarded(
@@ -164,11 +167,11 @@ class Handler:
                     return body
             except (web.RequestPayloadError, ConnectionError):
                 raise Refused(
-                    ProblemType.BAD_REQUEST, "The body did not arrive whole. Nothing was sent."
+                    ProblemType.BAD_REQUEST, "The body did not arrive whole; send all of it."
                 ) from None
         raise Refused(
             ProblemType.BODY_TOO_LARGE,
-            f"The body is larger than {limit} bytes (limits.request_body). Nothing was sent.",
+            f"The body is larger than {limit} bytes; send less, or raise limits.request_body.",
         )
 
 

@@ -22,11 +22,14 @@ _CARRY_HTTP = (b"h2", b"http/", b"tls/")
 
 
 class Refused(Exception):
-    """A request that goes no further; ``problem`` is the answer, and the connection closes behind it."""
+    """A request that goes no further; ``problem`` is the answer, and the connection closes behind it.
+
+    ``detail`` says what would be right; that nothing was sent is added here.
+    """
 
     def __init__(self, kind: ProblemType, detail: str) -> None:
         super().__init__(detail)
-        self.problem = Problem(kind, detail)
+        self.problem = Problem(kind, f"{detail} Nothing was sent.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ def read_connect(request: web.BaseRequest) -> Tunnel:
     headers = raw_headers(request)
     _check_version(request)
     if header_values(headers, "content-length") or header_values(headers, "transfer-encoding"):
-        raise Refused(ProblemType.BAD_REQUEST, "A CONNECT request can't have a body (RFC 9110 §9.3.6).")
+        raise Refused(
+            ProblemType.BAD_REQUEST, "A CONNECT request can't have a body (RFC 9110 §9.3.6); leave it out."
+        )
     try:
         origin = parse_authority(raw_target(request), "https", port_needed=True)
     except BadTarget as error:
@@ -110,33 +115,44 @@ def proxy_user(headers: RawHeaders) -> str | None:
     scheme, _, token = values[0].strip().partition(b" ")
     if len(values) > 1 or scheme.lower() != b"basic":
         raise Refused(
-            ProblemType.BAD_REQUEST, "Proxy-Authorization: only one, and only Basic, is understood."
+            ProblemType.BAD_REQUEST,
+            "Proxy-Authorization: only one, and only Basic, is understood; send user and password so.",
         )
     try:
         text = base64.b64decode(token.strip(), validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
-        raise Refused(ProblemType.BAD_REQUEST, "Proxy-Authorization: Basic is not valid base64.") from None
+        raise Refused(
+            ProblemType.BAD_REQUEST, "Proxy-Authorization: send base64 of user:password in UTF-8 after Basic."
+        ) from None
     return text.partition(":")[0] or None
 
 
 def _check_version(request: web.BaseRequest) -> None:
     """Refuse the versions that the parser takes besides those that are spoken here: 0.9 and 2.0."""
     if request.version not in (HttpVersion10, HttpVersion11):
-        raise Refused(ProblemType.BAD_REQUEST, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        raise Refused(ProblemType.BAD_REQUEST, "Only HTTP/1.1 and HTTP/1.0 are spoken here; use one of them.")
 
 
 def _check_headers(request: web.BaseRequest, headers: RawHeaders) -> None:
     if stripped := connection_options(headers) & UNSTRIPPABLE:
         names = ", ".join(sorted(name.decode("ascii") for name in stripped))
-        raise Refused(ProblemType.BAD_REQUEST, f"Connection may not nominate {names}.")
+        raise Refused(ProblemType.BAD_REQUEST, f"Connection may not nominate {names}; leave that out.")
     codings = header_values(headers, "transfer-encoding")
     if codings and request.version < (1, 1):
-        raise Refused(ProblemType.BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding (RFC 9112 §6.1).")
+        raise Refused(
+            ProblemType.BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding (RFC 9112 §6.1); state the length."
+        )
     if any(coding.strip().lower() != b"chunked" for coding in codings):
-        raise Refused(ProblemType.UNSUPPORTED, "The only transfer coding understood is chunked.")
+        raise Refused(
+            ProblemType.UNSUPPORTED,
+            "The only transfer coding understood is chunked; send the body in that, or state its length.",
+        )
     expectations = header_values(headers, "expect")
     if any(expectation.strip().lower() != b"100-continue" for expectation in expectations):
-        raise Refused(ProblemType.EXPECTATION_FAILED, "The only expectation that can be met is 100-continue.")
+        raise Refused(
+            ProblemType.EXPECTATION_FAILED,
+            "The only expectation that can be met is 100-continue; leave any other out.",
+        )
 
 
 def _destination(
@@ -185,6 +201,9 @@ def _upgrade(request: web.BaseRequest, headers: RawHeaders) -> bytes | None:
         protocol = wanted.strip()
         if protocol and not protocol.lower().startswith(_CARRY_HTTP):
             if request.method != "GET":
-                raise Refused(ProblemType.UNSUPPORTED, "Only a GET can be upgraded to another protocol.")
+                raise Refused(
+                    ProblemType.UNSUPPORTED,
+                    "Only a GET can be upgraded to another protocol; leave Upgrade out.",
+                )
             return protocol
     return None
