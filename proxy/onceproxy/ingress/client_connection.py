@@ -1,7 +1,8 @@
 """A client's connection: aiohttp's protocol, plus what a proxy needs of it.
 
-The library has no timer for a head that never ends, answers malformed requests in plain text, and has no way
-to hand a connection over. Those three are added here, and this is the only place that knows its inside.
+The library has no timer for a head that never ends, answers malformed requests in plain text, lets whoever
+reads a malformed body wait for its end, and has no way to hand a connection over. Those are mended here, and
+this is the only place that knows its inside.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from onceproxy.core.messages import Origin
 from onceproxy.core.problems import Problem, ProblemType
@@ -60,6 +61,8 @@ class ClientConnection(RequestHandler):
         super().data_received(data)
         if not self._busy:
             self._start_head_timer()
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            self._end_broken_bodies()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell whoever waits that the connection is gone."""
@@ -117,6 +120,16 @@ class ClientConnection(RequestHandler):
         log.error("request-failed", exc_info=exc)
         detail = "The proxy failed on this request; its log says why. Retrying is safe."
         return ProblemResponse(Problem(ProblemType.STORE_UNAVAILABLE, detail, retry_after=1), close=True)
+
+    def _end_broken_bodies(self) -> None:
+        """Tell whoever reads a body that the rest of it is not HTTP; the library leaves them waiting."""
+        payloads = [payload for _, payload in self._messages]
+        if self._current_request is not None:
+            payloads.append(self._current_request.content)
+        for payload in payloads:
+            if not payload.is_eof():
+                payload.set_exception(web.RequestPayloadError("malformed"))
+                payload.feed_eof()
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None and self._head_timeout > 0 and self.transport is not None:
