@@ -115,7 +115,10 @@ class ClientConnection(RequestHandler):
         self._stop_head_timer()
         if status == 400:
             # The parser's words may quote what the client sent, so they go nowhere.
-            detail = "The request is not valid HTTP/1.1. Nothing was sent. The connection is closed."
+            detail = (
+                "The request is not valid HTTP/1.1, or a line of it is longer than limits.header. "
+                "Nothing was sent. The connection is closed; send a valid request on another one."
+            )
             return ProblemResponse(Problem(ProblemType.BAD_REQUEST, detail), close=True)
         log.error("request-failed", exc_info=exc)
         detail = "The proxy failed on this request; its log says why. Retrying is safe."
@@ -144,7 +147,10 @@ class ClientConnection(RequestHandler):
     def _head_late(self) -> None:
         self._head_timer = None
         if self.transport is not None and not self._busy:
-            detail = f"The request's head did not arrive within {self._head_timeout:g} seconds."
+            detail = (
+                f"The request's head did not arrive within {self._head_timeout:g} seconds. "
+                "Nothing was sent. Send the request again on another connection."
+            )
             self.transport.write(problem_bytes(Problem(ProblemType.REQUEST_TIMEOUT, detail)))
             self.force_close()
 

@@ -1,0 +1,33 @@
+"""The admin port: health, and nothing of it on the clients' port."""
+
+from __future__ import annotations
+
+import json
+
+from integration.proxy.conftest import StartProxy
+from onceproxy.serve import Proxy
+from raw_client import a_request, ask
+
+
+async def test_health(proxy: Proxy) -> None:
+    alive = await ask(proxy.admin_url, a_request("GET", "/healthz"))
+    ready = await ask(proxy.admin_url, a_request("GET", "/readyz"))
+
+    assert (alive.status, json.loads(alive.body)) == (200, {"status": "alive"})
+    assert (ready.status, json.loads(ready.body)) == (200, {"status": "ready"})
+
+
+async def test_the_clients_port_tells_nothing_of_it(proxy: Proxy) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert (await ask(proxy.url, a_request("GET", path))).slug == "bad-request"
+
+
+async def test_the_admin_port_is_no_proxy(proxy: Proxy, start_proxy: StartProxy) -> None:
+    other = await start_proxy()
+
+    assert (await ask(proxy.admin_url, a_request("GET", f"{other.admin_url}/healthz"))).status in (200, 404)
+    assert (await ask(proxy.admin_url, a_request("POST", f"{other.url}/x", body=b""))).status in (404, 405)
+    assert (await ask(proxy.admin_url, a_request("CONNECT", "example.com:443", "Host: x"))).status in (
+        404,
+        405,
+    )
