@@ -12,10 +12,9 @@ from pathlib import Path
 import structlog
 
 from onceproxy.admin.listener import AdminListener
-from onceproxy.config.model import Address, Defaults, Settings
+from onceproxy.config.model import Address, Settings
+from onceproxy.config.routing import route_table
 from onceproxy.core.credential import credential_digest
-from onceproxy.core.policies import Policy
-from onceproxy.core.routes import Route, RouteTable
 from onceproxy.guard.guard import Guard, GuardLimits
 from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.handler import IngressRules
@@ -100,7 +99,7 @@ async def start(settings: Settings) -> Proxy:
             partial(credential_digest, store.credential_key),
             IngressRules(
                 request_body=settings.limits.request_body,
-                routes=RouteTable(Route(policy=_policy(settings.defaults))),
+                routes=route_table(settings),
                 mounts=parse_mounts(dict(settings.mounts)),
             ),
             intercept=settings.tls.intercept,
@@ -119,20 +118,6 @@ async def start(settings: Settings) -> Proxy:
         # From here on the parts are the proxy's to close.
         proxy._parts.push_async_callback(parts.pop_all().aclose)
         return proxy
-
-
-def _policy(defaults: Defaults) -> Policy:
-    return Policy(
-        mode=defaults.mode,
-        duplicate=defaults.duplicate,
-        wait=defaults.wait,
-        in_doubt=defaults.in_doubt,
-        upstream_window=defaults.upstream_window or 0.0,
-        ttl=defaults.ttl,
-        after_ttl=defaults.after_ttl,
-        tombstone=defaults.tombstone,
-        reuse_idle=defaults.reuse_idle,
-    )
 
 
 async def _listen(listener: Listener | AdminListener, address: Address, setting: str) -> str:

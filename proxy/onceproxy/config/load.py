@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from onceproxy.config.contradictions import contradictions
 from onceproxy.config.document import Document, DocumentError, KeyPath, read_document
 from onceproxy.config.model import Settings
 from onceproxy.config.references import References
@@ -66,6 +67,8 @@ def load(
         found.add(key, f"is there twice, first in line {document.lines[key]}; keep one", line=line)
     wrong = {key: what for key, what in references.wrong.items() if key not in sources}
     for key, what in wrong.items():
+        found.add(key, what)
+    for key, what in contradictions(values):
         found.add(key, what)
     settings = None
     try:

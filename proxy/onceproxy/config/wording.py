@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from onceproxy.config.document import KeyPath
-from onceproxy.config.model import every_setting, section_at
+from onceproxy.config.model import every_route_setting, every_setting, field_of, names_in, section_at
 
 SHOWN = 60  # characters of a value or a key; who wrote more knows it from its start
+
+# In the place of an error: a mapping's key itself, and which of several kinds of value was taken.
+_OF_THE_VALIDATION = frozenset({"[key]", "[one]", "[many]", "[word]", "[members]"})
+
+_MISSING = {
+    "match": "write at least match: {host: ...}, or match: {path: /**} for all requests",
+    "name": "receipts, logs and problems call the route by it",
+    "url": "it is what the probe asks, as in https://api.example.com/orders?reference={json:$.reference}",
+    "happened": "it is a JSONPath that selects something in the probe's answer if it happened: $.data[0]",
+}
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_./~-]+")
 # A user name or password comes before an @, and any URL may have a secret in its path or query.
@@ -20,7 +31,7 @@ _MAYBE_SECRET = re.compile(r"@|//")
 
 def location(error: ErrorDetails) -> KeyPath:
     """Return the key that an error of the validation is about."""
-    return tuple(part for part in error["loc"] if part != "[key]")
+    return tuple(part for part in error["loc"] if part not in _OF_THE_VALIDATION)
 
 
 def dotted(key: KeyPath) -> str:
@@ -36,6 +47,8 @@ def what_is_wrong(error: ErrorDetails, *, may_show: bool = True) -> str:
     key = location(error)
     if error["type"] == "extra_forbidden":
         return _unknown(key)
+    if error["type"] == "missing":
+        return f"is missing; {_MISSING.get(str(key[-1]), 'it must be there')}"
     rule = _rule(error)
     if error["loc"][-1] == "[key]":
         return rule
@@ -63,7 +76,7 @@ def _rule(error: ErrorDetails) -> str:
 def _is_secret(key: KeyPath) -> bool:
     """Whether a setting is kept out of reprs, and so out of errors."""
     section = section_at(key[:-1])
-    field = section.model_fields.get(str(key[-1])) if section is not None and key else None
+    field = field_of(section, str(key[-1])) if section is not None and key else None
     return field is not None and not field.repr
 
 
@@ -86,12 +99,20 @@ def _shown(value: Any) -> str:
 
 def _unknown(key: KeyPath) -> str:
     section = section_at(key[:-1])
-    known = list(section.model_fields) if section is not None else []
+    known = names_in(section) if section is not None else []
     name = str(key[-1])
-    elsewhere = [dotted(path) for path, _ in every_setting() if path[-1] == name]
+    elsewhere = [dotted(path) for path in _everywhere(key) if path[-1] == name]
     close = elsewhere or [dotted((*key[:-1], near)) for near in difflib.get_close_matches(name, known, n=1)]
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     return f"there is no such setting; {hint}Allowed here: {', '.join(known)}"
+
+
+def _everywhere(key: KeyPath) -> Iterator[KeyPath]:
+    """Yield all settings that may have been meant at ``key``: of a route, those of the same route."""
+    if key[0] == "routes" and len(key) > 1:
+        yield from ((*key[:2], *path) for path, _ in every_route_setting())
+    else:
+        yield from (path for path, _ in every_setting())
 
 
 def _key(name: str) -> str:

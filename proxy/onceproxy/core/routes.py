@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from onceproxy.core.globs import REST, Index, host_tokens, path_tokens
+from onceproxy.core.matching import Match, Reading
 from onceproxy.core.messages import Request
 from onceproxy.core.policies import Policy
 from onceproxy.core.rules import IdentityRules
@@ -16,12 +19,18 @@ DEFAULT_NAME = "default"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One rule. ``guard`` None: mutations are guarded and reads pass; else it says so for all methods."""
+    """One rule. ``guard`` None: mutations are guarded and reads pass; else it says so for all methods.
+
+    ``client_mode``: a client may ask for a milder mode. ``origin`` says where the rule was written.
+    """
 
     name: str = DEFAULT_NAME
+    match: Match = field(default_factory=Match)
     guard: bool | None = None
     identity: IdentityRules = field(default_factory=IdentityRules)
     policy: Policy = field(default_factory=Policy)
+    client_mode: bool = False
+    origin: str = ""
 
     def guards(self, request: Request) -> bool:
         """Say whether ``request`` is an action here."""
@@ -31,9 +40,36 @@ class Route:
 class RouteTable:
     """All routes, in the order in which they are tried. One without any rule takes what no other takes."""
 
-    def __init__(self, default: Route) -> None:
-        self._default = default
+    def __init__(self, default: Route, routes: tuple[Route, ...] = ()) -> None:
+        self.default = default
+        self.routes = routes
+        self._index: Index[int] = Index()
+        for number, route in enumerate(routes):
+            for host in [glob.tokens for glob in route.match.hosts] or [(REST,)]:
+                for path in [path_tokens(glob.encode("ascii")) for glob in route.match.paths] or [(REST,)]:
+                    self._index.add(host, path, number)
+
+    def find_by_head(self, request: Request) -> Route | None:
+        """Return the first route that matches, or None if the body has to be read to tell."""
+        read = Reading(request)
+        for route in self._candidates(read):
+            if route.match.needs_body:
+                return None
+            return route
+        return self.default
 
     def find(self, request: Request) -> Route:
-        """Return the first route that matches; the request's body may still be missing."""
-        return self._default
+        """Return the first route that matches a request whose body is there."""
+        read = Reading(request)
+        for route in self._candidates(read):
+            if not route.match.needs_body or route.match.fits_body(read):
+                return route
+        return self.default
+
+    def _candidates(self, read: Reading) -> Iterator[Route]:
+        """Yield the routes whose conditions on the head are met, in their order."""
+        request = read.request
+        found = self._index.find(host_tokens(request.origin.host), path_tokens(request.path))
+        for number in sorted(set(found)):
+            if self.routes[number].match.fits_head(read):
+                yield self.routes[number]

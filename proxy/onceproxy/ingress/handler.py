@@ -71,11 +71,18 @@ class Handler:
         try:
             if request.method == "CONNECT":
                 return await self._connect(request)
-            incoming = read_request(request, self._rules.mounts)
-            route = self._rules.routes.find(incoming.request)
+            rules = self._rules  # one set for all of the request, whatever is configured meanwhile
+            incoming = read_request(request, rules.mounts)
+            body = None
+            route = rules.routes.find_by_head(incoming.request)
+            if route is None:
+                body = await _read_body(request, rules.request_body)
+                route = await _find(rules.routes, replace(incoming.request, body=body))
             if route.guards(incoming.request) and route.policy.mode is not Mode.OFF:
-                return await self._guarded(request, incoming, route)
-            return await self._pass_through(request, incoming)
+                if body is None:
+                    body = await _read_body(request, rules.request_body)
+                return await self._guarded(incoming, body, route)
+            return await self._pass_through(request, incoming, body)
         except Refused as refused:
             return ProblemResponse(refused.problem, close=True)
 
@@ -87,11 +94,8 @@ class Handler:
             )
         return await self._connector.serve(request, read_connect(request))
 
-    async def _guarded(
-        self, request: web.BaseRequest, incoming: Incoming, route: Route
-    ) -> web.StreamResponse:
+    async def _guarded(self, incoming: Incoming, body: Capture, route: Route) -> web.StreamResponse:
         started = time.monotonic()
-        body = await self._read_body(request)
         outgoing = replace(incoming.request, body=body)
         scope = () if incoming.user is None else (f"user:{incoming.user}",)
         try:
@@ -115,10 +119,16 @@ class Handler:
         _log_decision(action, answer, time.monotonic() - started)
         return answer_response(answer)
 
-    async def _pass_through(self, request: web.BaseRequest, incoming: Incoming) -> web.StreamResponse:
-        body, length = _request_body(request)
-        if body is not None:
-            await _answer_expectation(request)
+    async def _pass_through(
+        self, request: web.BaseRequest, incoming: Incoming, early: Capture | None
+    ) -> web.StreamResponse:
+        """Send a request on as it arrives; ``early`` is its body where a route needed it to match."""
+        if early is None:
+            body, length = _request_body(request)
+            if body is not None:
+                await _answer_expectation(request)
+        else:
+            body, length = _read_before(request, early)
         try:
             response = await self._outbound.open(
                 incoming.request, body=body, length=length, upgrade=incoming.upgrade
@@ -151,35 +161,18 @@ class Handler:
         await relay_client(cast(ClientConnection, request.protocol), far)
         return HandedOver()
 
-    async def _read_body(self, request: web.BaseRequest) -> Capture:
-        """Read the whole body before anything is claimed: half a message is no message (RFC 9112 §8)."""
-        limit = self._rules.request_body
-        body = Capture()
-        if (request.content_length or 0) <= limit:
-            if request.can_read_body:
-                await _answer_expectation(request)
-            try:
-                async for chunk in request.content.iter_any():
-                    body.write(chunk)
-                    if body.size > limit:
-                        break
-                else:
-                    return body
-            except (web.RequestPayloadError, ConnectionError):
-                raise Refused(
-                    ProblemType.BAD_REQUEST, "The body did not arrive whole; send all of it."
-                ) from None
-        raise Refused(
-            ProblemType.BODY_TOO_LARGE,
-            f"The body is larger than {limit} bytes; send less, or raise limits.request_body.",
-        )
+
+_INLINE = 64 * 1024  # bytes of body up to which a thread costs more than the work
 
 
-_INLINE_IDENTITY = 64 * 1024  # bytes of body up to which a thread costs more than the work
+async def _find(routes: RouteTable, request: Request) -> Route:
+    if request.body.size <= _INLINE:
+        return routes.find(request)
+    return await asyncio.to_thread(routes.find, request)
 
 
 async def _identify(request: Request, scope: tuple[str, ...], action: bytes | None) -> Identity:
-    if request.body.size <= _INLINE_IDENTITY:
+    if request.body.size <= _INLINE:
         return identify(request, scope=scope, action=action)
     return await asyncio.to_thread(identify, request, scope=scope, action=action)
 
@@ -188,6 +181,39 @@ def _request_body(request: web.BaseRequest) -> tuple[AsyncIterator[bytes] | None
     if not request.can_read_body:
         return None, None
     return request.content.iter_any().__aiter__(), request.content_length
+
+
+def _read_before(request: web.BaseRequest, body: Capture) -> tuple[AsyncIterator[bytes] | None, int | None]:
+    """Return a body that was read already, framed as it came."""
+    if not body.size and request.content_length is None:
+        return None, None
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in body.chunks():
+            yield piece
+
+    return pieces(), request.content_length
+
+
+async def _read_body(request: web.BaseRequest, limit: int) -> Capture:
+    """Read the whole body before anything is claimed: half a message is no message (RFC 9112 §8)."""
+    body = Capture()
+    if (request.content_length or 0) <= limit:
+        if request.can_read_body:
+            await _answer_expectation(request)
+        try:
+            async for chunk in request.content.iter_any():
+                body.write(chunk)
+                if body.size > limit:
+                    break
+            else:
+                return body
+        except (web.RequestPayloadError, ConnectionError):
+            raise Refused(ProblemType.BAD_REQUEST, "The body did not arrive whole; send all of it.") from None
+    raise Refused(
+        ProblemType.BODY_TOO_LARGE,
+        f"The body is larger than {limit} bytes; send less, or raise limits.request_body.",
+    )
 
 
 async def _answer_expectation(request: web.BaseRequest) -> None:

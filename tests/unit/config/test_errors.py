@@ -12,7 +12,7 @@ from unit.config.loading import problems_of
 
 TOP = (
     "Allowed here: version, listen, database, data_dir, allow_unsafe_durability, "
-    "tls, mounts, limits, defaults, admin"
+    "tls, mounts, limits, defaults, routes, presets, admin"
 )
 
 TLS = "Allowed here: intercept, passthrough, upstream_ca"

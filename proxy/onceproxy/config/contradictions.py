@@ -1,0 +1,135 @@
+"""What is wrong between settings that are each fine by themselves.
+
+It looks at plain values, not at the model, so that it can speak even where something else is wrong too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from onceproxy.config.document import KeyPath
+
+Wrong = Iterator[tuple[KeyPath, str]]
+
+_OUTCOMES = ("completed", "released", "in_doubt")
+
+
+def contradictions(values: dict[str, Any]) -> Wrong:
+    """Yield what does not fit together, with the key to change."""
+    defaults = _mapping(values, "defaults")
+    if defaults.get("in_doubt") == "probe":
+        yield ("defaults", "in_doubt"), "probe needs a probe, which each route has of its own; set it there"
+    yield from _resend(("defaults",), defaults, {})
+    names: dict[str, int] = {}
+    routes = values.get("routes")
+    for at, route in enumerate(routes if isinstance(routes, list) else []):
+        if isinstance(route, dict):
+            key: KeyPath = ("routes", at)
+            yield from _name(key, route, names, at)
+            yield from _guard(key, route)
+            yield from _resend(key, route, defaults)
+            yield from _probe(key, route, defaults)
+            yield from _outcomes(key, _mapping(route, "outcomes"))
+            yield from _identity(key, route)
+
+
+def _name(key: KeyPath, route: dict[str, Any], names: dict[str, int], at: int) -> Wrong:
+    name = route.get("name")
+    if not isinstance(name, str):
+        return
+    if name in names:
+        yield (*key, "name"), f"is the name of routes[{names[name]}], too; receipts could not tell them apart"
+    names.setdefault(name, at)
+
+
+def _guard(key: KeyPath, route: dict[str, Any]) -> Wrong:
+    match = _mapping(route, "match")
+    if "match" in route and isinstance(route["match"], dict) and not any(match.values()):
+        yield (
+            (*key, "match"),
+            "matches everything; name at least a host, a path or methods (path: /** is all)",
+        )
+    if route.get("guard") is True and not match.get("methods"):
+        yield (
+            (*key, "guard"),
+            "true guards reads, too; name match.methods, or leave it out to guard mutations only",
+        )
+
+
+def _resend(key: KeyPath, section: dict[str, Any], defaults: dict[str, Any]) -> Wrong:
+    doubt = _effective("in_doubt", section, defaults)
+    if doubt == "resend" and _effective("upstream_window", section, defaults) is None:
+        where = "in_doubt" if "in_doubt" in section else None
+        if where is not None:
+            yield (
+                (*key, where),
+                "resend needs upstream_window: how long the upstream knows a copy by its key, as in 24h",
+            )
+
+
+def _probe(key: KeyPath, route: dict[str, Any], defaults: dict[str, Any]) -> Wrong:
+    doubt, probe = _effective("in_doubt", route, defaults), route.get("probe")
+    if doubt == "probe" and probe is None and route.get("in_doubt") == "probe":
+        yield (*key, "in_doubt"), "probe needs a probe; write probe: {url: ..., happened: ...}"
+    if probe is not None and doubt != "probe":
+        yield (*key, "probe"), "is never asked; write in_doubt: probe"
+
+
+def _outcomes(key: KeyPath, outcomes: dict[str, Any]) -> Wrong:
+    seen: dict[int, str] = {}
+    for name in _OUTCOMES:
+        statuses = outcomes.get(name)
+        for at, status in enumerate(statuses if isinstance(statuses, list) else []):
+            if not isinstance(status, int):
+                continue
+            if status in seen:
+                where = f"{seen[status]}, too; a status has one outcome"
+                yield (*key, "outcomes", name, at), f"is {status}; it is in {where}"
+            seen.setdefault(status, name)
+
+
+def _identity(key: KeyPath, route: dict[str, Any]) -> Wrong:
+    identity = _mapping(route, "identity")
+    keys = identity.get("key")
+    many = isinstance(keys, list)
+    found = keys if isinstance(keys, list) else [keys]
+    for at, source in enumerate(found):
+        if isinstance(source, dict):
+            place: KeyPath = (*key, "identity", "key", *((at,) if many else ()))
+            yield from _one_of(place, source, ("header", "json", "query", "form"))
+            if source.get("strict") is True and "header" not in source:
+                yield (*place, "strict"), "is for headers only; a quoted string (RFC 9651) is a header's form"
+    headers = [source for source in found if isinstance(source, dict) and "header" in source]
+    if len({bool(source.get("strict")) for source in headers}) > 1:
+        yield (*key, "identity", "key"), "is strict for one header and not for another; make them the same"
+    if isinstance(route.get("inject_key"), dict):
+        yield from _one_of((*key, "inject_key"), route["inject_key"], ("header", "json"))
+    fingerprint = _mapping(identity, "fingerprint")
+    where: KeyPath = (*key, "identity", "fingerprint")
+    yield from _include_or_exclude((*where, "query"), fingerprint.get("query"))
+    body = fingerprint.get("body")
+    if isinstance(body, dict):
+        yield from _one_of((*where, "body"), body, ("json", "form"))
+        for form in ("json", "form"):
+            yield from _include_or_exclude((*where, "body", form), body.get(form))
+
+
+def _one_of(key: KeyPath, section: dict[str, Any], names: tuple[str, ...]) -> Wrong:
+    if sum(section.get(name) is not None for name in names) != 1:
+        yield key, f"must have exactly one of {', '.join(names)}"
+
+
+def _include_or_exclude(key: KeyPath, section: Any) -> Wrong:
+    if isinstance(section, dict) and (section.get("include") is None) == (section.get("exclude") is None):
+        yield key, "must have either include or exclude"
+
+
+def _effective(name: str, section: dict[str, Any], defaults: dict[str, Any]) -> Any:
+    value = section.get(name)
+    return value if value is not None else defaults.get(name)
+
+
+def _mapping(values: dict[str, Any], name: str) -> dict[str, Any]:
+    value = values.get(name)
+    return value if isinstance(value, dict) else {}
