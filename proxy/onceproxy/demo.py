@@ -33,10 +33,17 @@ class PaymentApi:
 
     mode: str = "late"
     charges: list[str] = field(default_factory=list)
-    port: int = 0
+    _at_work: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def idle(self) -> None:
+        """Wait until all payments that were begun have ended."""
+        await asyncio.gather(*self._at_work)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one payment and close the connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._at_work.add(task)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(
@@ -58,6 +65,7 @@ class PaymentApi:
         except (ConnectionError, asyncio.IncompleteReadError):
             click.echo("    api:    nobody is there to hear the answer")
         finally:
+            self._at_work.discard(task)
             writer.close()
 
 
@@ -116,6 +124,7 @@ async def play() -> bool:
 
     act("1. Without onceproxy: the answer comes too late, the client retries")
     ended = await asyncio.to_thread(pay_with_retries, url, None, "order-1")
+    await api.idle()
     told(3, ended.status == 0, "The customer paid three times.")
 
     with tempfile.TemporaryDirectory(prefix="onceproxy-demo-") as directory:

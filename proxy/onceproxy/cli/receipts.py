@@ -12,6 +12,8 @@ from uuid import UUID
 
 import click
 from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from onceproxy.cli.database import database
@@ -125,30 +127,32 @@ def show(settings: Settings, request_id: RequestId, body: bool, as_json: bool) -
 
 
 def _print_table(rows: list[ReceiptRow]) -> None:
-    console = Console()
+    console = Console(highlight=False)
     if not rows:
         console.print("no receipts")
         return
+    # The long column comes last, and a line is never cut: an ID that is not whole can't be shown.
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("state", "status", "age", "request"):
-        table.add_column(column, no_wrap=column != "request")
-    table.add_column("request_id", overflow="fold", min_width=56)
+    for column in ("state", "status", "age", "request_id", "request"):
+        table.add_column(column, no_wrap=True)
     for row in rows:
         status = str(row.status) if row.status is not None else (row.failure or "")
         table.add_row(
             f"[{COLOURS[row.state]}]{row.state}[/]",
             status,
             _age(row.changed_at),
-            f"{row.method} {row.url}",
             str(row.request_id),
+            escape(f"{row.method} {row.url}"),
         )
+    unlimited = console.options.update(max_width=sys.maxsize)
+    console.width = Measurement.get(console, unlimited, table).maximum
     console.print(table)
     doubtful = sum(row.state is State.IN_DOUBT for row in rows)
     if doubtful:
         console.print(
             f"\n{doubtful} in doubt: `onceproxy receipts show ID` shows the evidence. Look at the upstream "
             "whether it happened; it is not sent again.",
-            highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -165,18 +169,19 @@ def _print_receipt(receipt: Receipt, events: tuple[EventRow, ...]) -> None:
             console.print(
                 f"  {name.decode('latin-1')}: {value.decode('latin-1')}", soft_wrap=True, markup=False
             )
-    if receipt.failure or receipt.phase:
-        console.print(
-            f"evidence: {receipt.failure or '-'} at {receipt.phase or '-'}. {receipt.detail}", markup=False
-        )
-    console.print("\nhistory")
+    evidence = ", ".join(part for part in (receipt.phase, receipt.failure, receipt.detail) if part)
+    if evidence:
+        console.print(f"evidence: {evidence}", soft_wrap=True, markup=False)
+    console.print("\nhistory (UTC)")
     for event in events:
         words = " ".join(part for part in (event.reason, event.phase, event.detail) if part)
         line = f"  {event.at:%Y-%m-%d %H:%M:%S} {event.kind}, attempt {event.attempt} {words}"
         console.print(line.rstrip(), soft_wrap=True, markup=False)
     if receipt.state is State.IN_DOUBT:
         console.print(
-            "\nWhether it happened is not known, and it is not sent again. Look at the upstream: was it done?"
+            "\nWhether it happened is not known, and it is not sent again. "
+            "Look at the upstream whether it was done.",
+            soft_wrap=True,
         )
 
 
