@@ -109,7 +109,11 @@ class SimulatedStore:
     async def resolve(self, request_id: RequestId, attempt: int, resolution: Resolution) -> bool:
         self._call()
         receipt = self.receipts[request_id]
-        if receipt.state is not State.IN_DOUBT or receipt.attempt != attempt:
+        if (
+            receipt.state is not State.IN_DOUBT
+            or receipt.attempt != attempt
+            or receipt.age < resolution.settle
+        ):
             return False
         event = Event.CONFIRM if resolution.happened else Event.REFUTE
         response = resolution.response

@@ -25,9 +25,15 @@ _API_KEY_HEADERS = frozenset(
         b"x-goog-api-key",
     }
 )
+_CREDENTIALS = _API_KEY_HEADERS | {b"authorization", b"signature", b"signature-input"}
 _AWS_KEY_ID = re.compile(rb"credential=([^/,\s]+)", re.IGNORECASE)
 _DIGEST_MEMBERS = re.compile(rb'(username|realm)\s*=\s*("(?:[^"\\]|\\.)*"|[^,\s]+)', re.IGNORECASE)
 _SIGNATURE_KEYID = re.compile(rb'keyid\s*=\s*"([^"]*)"', re.IGNORECASE)
+
+
+def carries_credential(name: bytes) -> bool:
+    """Say whether a header of this name (any case) is part of a credential."""
+    return name.lower() in _CREDENTIALS
 
 
 def stable_credential(headers: RawHeaders) -> bytes:

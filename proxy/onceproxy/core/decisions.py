@@ -134,6 +134,18 @@ def in_progress(action: Action, receipt: Receipt) -> Refuse:
     )
 
 
+def being_asked(action: Action, receipt: Receipt) -> Refuse:
+    """Return the refusal of a copy that leaves before the route's probe has found out what happened."""
+    return _refuse(
+        action,
+        receipt,
+        ProblemType.IN_PROGRESS,
+        "Whether this action happened is not known, and the upstream is being asked (the route's probe). "
+        "Nothing was sent for this copy. Retry later: by then it may be known.",
+        retry_after=1,
+    )
+
+
 def _completed(action: Action, receipt: Receipt) -> Decision:
     if receipt.response is None or not receipt.body_kept:
         status = receipt.response.status if receipt.response is not None else None
@@ -161,7 +173,7 @@ def _doubt_in_words(receipt: Receipt) -> str:
     return (
         f"{receipt.method} {receipt.url} was sent at attempt {receipt.attempt}, and whether it took effect "
         f"is not known: {evidence}. It was not sent again. Look at the upstream whether it happened; "
-        f"`onceproxy receipts show {receipt.request_id}` shows the evidence."
+        f"`onceproxy receipts show {receipt.request_id}` shows the evidence, and how to settle it."
     )
 
 

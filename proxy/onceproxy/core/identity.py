@@ -34,12 +34,16 @@ class BadKey(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An action's identity and the fingerprint of the request that it was first seen with."""
+    """An action's identity and the fingerprint of the request that it was first seen with.
+
+    ``key`` is the client's key, unquoted, where it sent one.
+    """
 
     request_id: RequestId
     kind: IdentityKind
     fingerprint: bytes
     canonical: int = CANONICAL_VERSION
+    key: bytes | None = None
 
 
 def read_key(values: list[bytes]) -> bytes | None:
@@ -113,4 +117,4 @@ def identify(request: Request, *, scope: tuple[str, ...] = (), action: bytes | N
         parts.append(print_)
     else:
         parts += [str(request.origin).encode("ascii"), KEY_HEADER.lower().encode("ascii"), key]
-    return Identity(RequestId(hashlib.sha256(pack(parts)).digest()), kind, print_)
+    return Identity(RequestId(hashlib.sha256(pack(parts)).digest()), kind, print_, key=key)

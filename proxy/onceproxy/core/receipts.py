@@ -60,7 +60,7 @@ class Action:
     ``fingerprint`` is 32 bytes. ``credential`` is a digest of the stable part of the upstream credential, or
     empty where the request carried none or the route does not care. ``url`` holds no query. ``canonical`` is
     the version of the canonical form. ``policy`` is what its route says now; a receipt keeps none of it but
-    its own times.
+    its own times. ``key`` is the client's own idempotency key, unquoted, where it sent one.
     """
 
     request_id: RequestId
@@ -73,6 +73,7 @@ class Action:
     method: str
     url: str
     policy: Policy
+    key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

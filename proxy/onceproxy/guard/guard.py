@@ -63,7 +63,7 @@ class Guard:
             receipt_body=limits.receipt_body,
             patience=limits.store_patience,
         )
-        self._prober = Prober(store, execute)
+        self._prober = Prober(store, execute, limit=limits.receipt_body, clock=clock)
         self._draining = False
 
     async def once(self, action: Action, request: Request) -> Answer:

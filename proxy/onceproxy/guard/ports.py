@@ -46,13 +46,15 @@ class Resolution:
     """What somebody other than the attempt itself says of an action in doubt.
 
     ``response`` is what copies will get, there exactly when it ``happened``; its headers are storable.
-    ``note`` goes into the audit trail.
+    ``note`` goes into the audit trail. ``settle``: seconds for which the doubt must have stood, by the
+    store's clock; a younger one stays.
     """
 
     happened: bool
     source: Source
     note: str
     response: Response | None = None
+    settle: float = 0.0
 
 
 class Note(StrEnum):

@@ -114,6 +114,7 @@ class Handler:
             method=outgoing.method,
             url=outgoing.url,
             policy=route.policy,
+            key=identity.key,
         )
         answer = await self._guard.once(action, outgoing)
         _log_decision(action, answer, time.monotonic() - started)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from onceproxy.core.receipts import RequestId
 from onceproxy.core.states import State
 from onceproxy.guard.ports import Resolution
@@ -38,6 +40,7 @@ async def resolve(
         digest,
         "confirmed" if resolution.happened else "refuted",
         readable(resolution.note),
+        timedelta(seconds=resolution.settle),
         timeout=TRY,
         reserved=True,
     )

@@ -3,7 +3,8 @@
 -- name: resolve
 -- Settle the doubt about an attempt, if it is still in doubt and still that attempt's.
 -- $1 request_id, $2 attempt, $3 new state, $4 source, $5 status, $6 reason phrase, $7 header names,
--- $8 header values, $9 body, $10 body_size, $11 body_digest, $12 event kind, $13 note.
+-- $8 header values, $9 body, $10 body_size, $11 body_digest, $12 event kind, $13 note, $14 for how long it must
+-- have been in doubt.
 -- Returns one row, resolved: whether it was.
 WITH resolved AS (
     UPDATE receipts SET
@@ -23,7 +24,10 @@ WITH resolved AS (
         body_size = $10::bigint,
         body_digest = $11::bytea,
         conclusion = $12::text
-    WHERE request_id = $1::bytea AND attempt = $2::integer AND state = 'in_doubt'
+    WHERE request_id = $1::bytea
+        AND attempt = $2::integer
+        AND state = 'in_doubt'
+        AND changed_at <= clock_timestamp() - $14::interval
     RETURNING request_id, attempt, instance, state
 ), event AS (
     INSERT INTO events (request_id, kind, attempt, instance, state, reason, detail)
