@@ -15,12 +15,15 @@ from onceproxy.admin.listener import AdminListener
 from onceproxy.config.model import Address, Settings
 from onceproxy.config.routing import route_table
 from onceproxy.core.credential import credential_digest
+from onceproxy.guard.draining import Draining
 from onceproxy.guard.guard import Guard, GuardLimits
+from onceproxy.guard.ports import NoMeter
 from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.handler import IngressRules
 from onceproxy.ingress.leaves import LeafCerts
 from onceproxy.ingress.listener import Listener
 from onceproxy.ingress.targets import parse_mounts
+from onceproxy.spool.directory import SpoolDirectory
 from onceproxy.store.embedded import start_embedded
 from onceproxy.store.postgres import PostgresStore
 from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
@@ -55,6 +58,10 @@ class Proxy:
         await self._listener.close(LAST_WORDS)
         await self._parts.aclose()
 
+    def hurry(self) -> None:
+        """Cut short the grace of a stop under way."""
+        self._guard.hurry()
+
     async def __aenter__(self) -> Proxy:
         return self
 
@@ -65,6 +72,11 @@ class Proxy:
 def ca_directory(settings: Settings) -> Path:
     """Return where the local CA of a configuration lives."""
     return settings.data_dir.absolute() / "ca"
+
+
+def spool_directory(settings: Settings) -> Path:
+    """Return where answers wait that the database does not take."""
+    return settings.data_dir.absolute() / "spool"
 
 
 async def start(settings: Settings) -> Proxy:
@@ -87,11 +99,17 @@ async def start(settings: Settings) -> Proxy:
             upstream_context(settings.tls.upstream_ca),
         )
         parts.push_async_callback(upstream.aclose)
+        spool = SpoolDirectory(spool_directory(settings), store.credential_key, settings.limits.spool)
         guard = Guard(
             store,
             upstream,
             GuardLimits(receipt_body=settings.limits.receipt_body),
+            spool=spool,
         )
+        draining = Draining(store, spool, NoMeter())
+        # Before the first copy comes, and after nobody can come any more.
+        await draining.start()
+        parts.push_async_callback(draining.stop)
         listener = Listener(
             guard,
             upstream,
@@ -145,6 +163,8 @@ async def _open_store(settings: Settings, parts: AsyncExitStack) -> PostgresStor
         url,
         allow_unsafe_durability=settings.allow_unsafe_durability,
         connect_timeout=settings.limits.database_timeout,
+        lease=settings.limits.lease,
+        heartbeat=settings.limits.lease / 4,
         data_dir=settings.data_dir,
     )
     parts.push_async_callback(store.close)

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from onceproxy.config.address import Address
-from onceproxy.config.fields import Section, Size, Timeout
-from onceproxy.config.values import check_host_glob, read_list, read_upstream_ca, sized
+from onceproxy.config.fields import Duration, Section, Size, Timeout
+from onceproxy.config.values import check_host_glob, lasting, read_list, read_upstream_ca, sized
 
 HostGlob = Annotated[str, AfterValidator(check_host_glob)]
 
@@ -41,12 +41,18 @@ class Limits(Section):
     header: Annotated[Size, AfterValidator(sized("4KiB", "1MiB"))] = Field(
         64 << 10, description="Largest line of a request's head, and largest head of a response."
     )
+    spool: Annotated[Size, AfterValidator(sized("1MiB", "1024GiB"))] = Field(
+        1 << 30, description="Disk space for answers that the database does not take yet."
+    )
     head_timeout: Timeout = Field(10.0, description="Time for a request's head to arrive.")
     idle_timeout: Timeout = Field(75.0, description="Time a client may idle between requests.")
     connect_timeout: Timeout = Field(10.0, description="Time to find and reach an upstream.")
     upstream_timeout: Timeout = Field(600.0, description="Time for the whole response of an upstream.")
     database_timeout: Timeout = Field(
         30.0, description="Time that a start waits for a database which does not answer."
+    )
+    lease: Annotated[Duration, AfterValidator(lasting("1s", "1h"))] = Field(
+        20.0, description="A proxy that is silent for this long counts as dead."
     )
 
 

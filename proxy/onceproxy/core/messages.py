@@ -6,9 +6,10 @@ repetitions, and nothing here decodes text that it need not.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 """Header lines in the order received, names in the case received."""
@@ -59,6 +60,42 @@ class BytesBody:
 
 
 EMPTY_BODY = BytesBody()
+
+
+@dataclass(frozen=True, slots=True)
+class BodyNotKept:
+    """What is known of a body whose bytes are gone: its size, and its SHA-256. It reads as empty."""
+
+    size: int
+    digest: bytes
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield nothing."""
+        return iter(())
+
+    def read(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+
+@runtime_checkable
+class Digested(Protocol):
+    """A body that knows its SHA-256 without being read."""
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the bytes."""
+        ...
+
+
+def digest_of(body: Body) -> bytes:
+    """Return the SHA-256 of a body, reading it only if need be: it may be larger than memory."""
+    if isinstance(body, Digested):
+        return body.digest
+    digest = hashlib.sha256()
+    for chunk in body.chunks():
+        digest.update(chunk)
+    return digest.digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,14 @@ from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action, Claim
 from onceproxy.core.states import State, advance
 from onceproxy.guard.answers import Answer
-from onceproxy.guard.ports import Execute, Meter, Settled, Store
+from onceproxy.guard.ports import Execute, Meter, Settled, Spool, Store
 from onceproxy.guard.settling import Settling, settlement_of
 
 _T = TypeVar("_T")
 
 log = structlog.get_logger("onceproxy.guard")
+
+LAST_TRY = 3.0  # seconds in which the store may take the settlements of a stop, before they go to the spool
 
 
 class Executions:
@@ -34,16 +36,28 @@ class Executions:
     """
 
     def __init__(
-        self, store: Store, execute: Execute, meter: Meter, *, receipt_body: int, patience: float
+        self,
+        store: Store,
+        execute: Execute,
+        spool: Spool,
+        meter: Meter,
+        *,
+        receipt_body: int,
+        patience: float,
     ) -> None:
         self._store = store
         self._execute = execute
         self._meter = meter
-        self._settling = Settling(store)
+        self._settling = Settling(store, spool)
         self._receipt_body = receipt_body
         self._patience = patience
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
+
+    @property
+    def overflows(self) -> bool:
+        """Whether a receipt is in memory alone, refused by the store and by the spool."""
+        return self._settling.overflows
 
     async def run(self, action: Action, claim: Claim, request: Request) -> Answer:
         """Send once and store what came of it. Cancelling the call does not stop it."""
@@ -58,14 +72,30 @@ class Executions:
 
     async def stop(self, grace: float) -> None:
         """Let attempts end within ``grace`` seconds, then put the rest in doubt."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
+        await self._end(grace)
         self._stopping.set()
+        # Only settlements are left to be written now. Where the store is down the spool takes them, and else
+        # there is nothing left but to wait for it.
         if self._tasks:
-            # Only their settlements are left to be written; a store that is down can hold this up no longer.
+            await asyncio.wait(self._tasks, timeout=LAST_TRY)
+        if not await self._settling.secure() and self._tasks:
             await asyncio.wait(self._tasks, timeout=self._patience)
         for task in self._tasks:
             task.cancel()
+
+    def hurry(self) -> None:
+        """Put in doubt at once what is in flight."""
+        self._stopping.set()
+
+    async def _end(self, grace: float) -> None:
+        """Wait until all attempts have ended, the time is up, or somebody is in a hurry."""
+        if not self._tasks:
+            return
+        ended = asyncio.ensure_future(asyncio.wait(self._tasks))
+        hurried = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({ended, hurried}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        hurried.cancel()
 
     async def _run(self, action: Action, claim: Claim, request: Request) -> Answer:
         attempt = await self._send(action, claim, request)
@@ -73,7 +103,7 @@ class Executions:
         if claim.doubtful:
             outcome = after_doubt(outcome)
         settlement = settlement_of(attempt, outcome, action.policy, self._receipt_body)
-        storing = self.detach(self._settling.settle(claim, settlement))
+        storing = self.detach(self._settling.settle(claim, settlement, action.route))
         done, _ = await asyncio.wait({storing}, timeout=self._patience)
         if not done:
             return _stored_later(action, claim)

@@ -21,7 +21,17 @@ from onceproxy.crashpoints import reach
 from onceproxy.guard.answers import Answer, not_sent, refusal, replayed
 from onceproxy.guard.executions import Executions
 from onceproxy.guard.observing import observe
-from onceproxy.guard.ports import Execute, Meter, NoMeter, Note, Store, StoreUnavailable, Watch
+from onceproxy.guard.ports import (
+    Execute,
+    Meter,
+    NoMeter,
+    NoSpool,
+    Note,
+    Spool,
+    Store,
+    StoreUnavailable,
+    Watch,
+)
 from onceproxy.guard.probing import Prober
 
 log = structlog.get_logger("onceproxy.guard")
@@ -48,6 +58,7 @@ class Guard:
         execute: Execute,
         limits: GuardLimits | None = None,
         *,
+        spool: Spool | None = None,
         meter: Meter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,6 +70,7 @@ class Guard:
         self._executions = Executions(
             store,
             execute,
+            spool or NoSpool(),
             self._meter,
             receipt_body=limits.receipt_body,
             patience=limits.store_patience,
@@ -99,14 +111,27 @@ class Guard:
         await self._prober.stop()
         await self._executions.stop(grace)
 
+    def hurry(self) -> None:
+        """Give up a grace that ``stop`` has granted: what is in flight is put in doubt at once."""
+        self._executions.hurry()
+
     async def _claim(self, action: Action) -> Claim | Receipt:
         if self._draining:
             raise StoreUnavailable("the proxy is shutting down")
+        if self._executions.overflows:
+            return await self._known(action)
         reach("before-claim")
         found = await self._store.claim(action)
         if isinstance(found, Claim):
             reach("after-claim")
         return found
+
+    async def _known(self, action: Action) -> Receipt:
+        """Return the receipt of a copy that needs no claim: there is no place for one more."""
+        known = await self._store.read(action.request_id)
+        if known is None or isinstance(decide(action, known), Claimable | Resend):
+            raise StoreUnavailable("it does not take the receipts of earlier requests, and the spool is full")
+        return known
 
     async def _beside(self, action: Action, request: Request, receipt: Receipt) -> Claim | Answer:
         """Answer a copy that met a receipt: at once, or when it has changed."""

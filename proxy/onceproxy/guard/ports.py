@@ -6,7 +6,7 @@ for tests is a page long.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +20,10 @@ from onceproxy.core.receipts import Action, Claim, Receipt, RequestId, Source
 
 class StoreUnavailable(Exception):
     """The store can't be reached or can't commit. Nothing that was asked for is known to be durable."""
+
+
+class SettlementRefused(StoreUnavailable):
+    """The store is there and does not take a settlement: a fault, of the data or of ours. Others may pass."""
 
 
 class Settled(StrEnum):
@@ -131,6 +135,55 @@ class Execute(Protocol):
         Cancelling the call closes the connection and re-raises.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unstored:
+    """The end of an attempt that the store has not taken yet. ``route`` is for whoever counts."""
+
+    claim: Claim
+    settlement: Settlement
+    route: str
+
+
+class SpoolUnavailable(Exception):
+    """The spool has no room, or its disk failed."""
+
+
+class Spool(Protocol):
+    """Keeps settlements that the store does not take, so that they outlive this process.
+
+    Each verb may raise ``SpoolUnavailable``.
+    """
+
+    async def keep(self, unstored: Unstored) -> None:
+        """Keep a settlement durably. May be repeated."""
+        ...
+
+    async def remove(self, claim: Claim) -> None:
+        """Remove what was kept of an attempt, if anything: it is stored by now."""
+        ...
+
+    def left_behind(self) -> AsyncIterator[Unstored]:
+        """Yield what others kept and can't store themselves any more, or do not seem to."""
+        ...
+
+
+class NoSpool:
+    """Keeps nothing: what the store does not take stays in memory."""
+
+    async def keep(self, unstored: Unstored) -> None:
+        """Refuse."""
+        raise SpoolUnavailable("there is no spool")
+
+    async def remove(self, claim: Claim) -> None:
+        """Do nothing."""
+
+    async def left_behind(self) -> AsyncIterator[Unstored]:
+        """Yield nothing."""
+        nothing: tuple[Unstored, ...] = ()
+        for unstored in nothing:
+            yield unstored
 
 
 class Meter(Protocol):

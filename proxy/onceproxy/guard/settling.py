@@ -1,9 +1,15 @@
-"""Storing the end of an attempt, for as long as it takes: a receipt must not be lost."""
+"""Storing the end of an attempt, for as long as it takes: a receipt must not be lost.
+
+What the store does not take at once is kept in the spool as well, so that it outlives this process. What the
+spool does not take either stays in memory, and until that has found a place no new claim is made: whatever is
+sent could end as one more receipt without a home.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from uuid import UUID
 
 import structlog
 
@@ -13,35 +19,99 @@ from onceproxy.core.outcomes import Outcome
 from onceproxy.core.policies import Policy
 from onceproxy.core.receipts import Claim
 from onceproxy.crashpoints import reach
-from onceproxy.guard.ports import Settled, Settlement, Store, StoreUnavailable
+from onceproxy.guard.ports import (
+    Settled,
+    Settlement,
+    Spool,
+    SpoolUnavailable,
+    Store,
+    StoreUnavailable,
+    Unstored,
+)
 
 log = structlog.get_logger("onceproxy.guard")
 
 # Between two tries at storing a receipt that the store would not take: doubling, from 50 ms to 2 s.
 _FIRST_RETRY = 0.05
 _LAST_RETRY = 2.0
+# Seconds that the store may take before a receipt goes to the spool: far more than a commit takes, and as
+# little as can be lost with a process that is killed meanwhile.
+SPOOL_AFTER = 1.0
 
 
 class Settling:
     """Writes settlements, and does not give up."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, spool: Spool, *, spool_after: float = SPOOL_AFTER) -> None:
         self._store = store
+        self._spool = spool
+        self._spool_after = spool_after
+        self._open: dict[UUID, Unstored] = {}
+        self._spooled: set[UUID] = set()
+        self._homeless: set[UUID] = set()
 
-    async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
+    @property
+    def overflows(self) -> bool:
+        """Whether a settlement is neither in the store nor in the spool, and both have refused it."""
+        return bool(self._homeless)
+
+    async def settle(self, claim: Claim, settlement: Settlement, route: str) -> Settled:
         """Store the end of an attempt; returns when it is durable, however long the store is away."""
         reach("before-completion")
-        delay = _FIRST_RETRY
+        unstored = self._open[claim.token] = Unstored(claim, settlement, route)
+        storing = asyncio.ensure_future(self._insist(unstored))
+        try:
+            await asyncio.wait({storing}, timeout=self._spool_after)
+            if not storing.done():
+                await self._secure(unstored)
+            settled = await storing
+        finally:
+            storing.cancel()
+            del self._open[claim.token]
+            self._homeless.discard(claim.token)
+        if claim.token in self._spooled:
+            await self._remove(claim)
+        reach("after-completion")
+        return settled
+
+    async def secure(self) -> bool:
+        """Put all that is not stored yet into the spool; return whether nothing is left in memory alone."""
+        secured = [await self._secure(unstored) for unstored in list(self._open.values())]
+        return all(secured)
+
+    async def _insist(self, unstored: Unstored) -> Settled:
+        claim, delay = unstored.claim, _FIRST_RETRY
         while True:
             try:
-                settled = await self._store.settle(claim, settlement)
+                return await self._store.settle(claim, unstored.settlement)
             except StoreUnavailable as error:
                 log.warning("receipt-not-stored-yet", request_id=str(claim.request_id), error=str(error))
-            else:
-                reach("after-completion")
-                return settled
+            await self._secure(unstored)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LAST_RETRY)
+
+    async def _secure(self, unstored: Unstored) -> bool:
+        claim = unstored.claim
+        if claim.token in self._spooled:
+            return True
+        try:
+            await self._spool.keep(unstored)
+        except SpoolUnavailable as error:
+            self._homeless.add(claim.token)
+            log.error("receipt-not-spooled", request_id=str(claim.request_id), error=str(error))
+            return False
+        log.warning("receipt-spooled", request_id=str(claim.request_id))
+        self._spooled.add(claim.token)
+        self._homeless.discard(claim.token)
+        return True
+
+    async def _remove(self, claim: Claim) -> None:
+        self._spooled.discard(claim.token)
+        try:
+            await self._spool.remove(claim)
+        except SpoolUnavailable as error:
+            # It will be drained, which changes nothing any more.
+            log.warning("spooled-record-not-removed", request_id=str(claim.request_id), error=str(error))
 
 
 def settlement_of(attempt: Attempt, outcome: Outcome, policy: Policy, receipt_body: int) -> Settlement:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from uuid import UUID, uuid4
 
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
-from onceproxy.guard.ports import Note, Resolution, Settled, Settlement, StoreUnavailable, Watch
+from onceproxy.guard.ports import (
+    Note,
+    Resolution,
+    Settled,
+    Settlement,
+    SettlementRefused,
+    StoreUnavailable,
+    Watch,
+)
 from onceproxy.store.abandoned import Abandoned
 from onceproxy.store.claims import InstanceNotLive, claim
 from onceproxy.store.connection import Connections, connect_patiently
@@ -23,6 +32,8 @@ from onceproxy.store.schema import migrate
 from onceproxy.store.settlements import settle
 from onceproxy.store.statements import sql
 from onceproxy.store.watching import Watching
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds that a verb keeps trying through an outage
 COUNT_TRY = 2.0  # seconds for the count of a replay
@@ -157,13 +168,19 @@ class PostgresStore:
 
         Raises:
             StoreUnavailable: the database is away. It is not known whether the settlement was stored.
+            SettlementRefused: the database is there and does not take it, whatever the reason.
             ValueError: the settlement says completed and brings no response.
         """
-        settled = await persist(
-            lambda: settle(self._connections, claim, settlement, self._lease.instance),
-            self._patience,
-            bounded=False,
-        )
+        try:
+            settled = await persist(
+                lambda: settle(self._connections, claim, settlement, self._lease.instance),
+                self._patience,
+                bounded=False,
+            )
+        except DATABASE_ERRORS as error:
+            # A mistake, of ours or with the tables. What happened must outlive that until somebody mends it.
+            log.exception("the database refuses a settlement")
+            raise SettlementRefused(f"the database refuses it: {type(error).__name__}") from error
         self._lease.forget(claim.token)
         self._watching.wake(claim.request_id.digest)
         return settled

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 
 from onceproxy.core.attempts import Attempt
-from onceproxy.core.messages import EMPTY_BODY, Body, BytesBody, Response
+from onceproxy.core.messages import EMPTY_BODY, BytesBody, Response, digest_of
 from onceproxy.core.outcomes import OutcomeKind
 from onceproxy.core.policies import AfterTtl
 from onceproxy.core.receipts import Action, IdentityKind, Receipt, RequestId, Source
 from onceproxy.core.states import State
-from onceproxy.guard.capture import Capture
 from onceproxy.guard.ports import Settlement
 
 Row = asyncpg.Record
@@ -97,16 +95,6 @@ def response_values(response: Response | None, *, keep_body: bool) -> tuple[Any,
         response.body.size,
         digest_of(response.body),
     )
-
-
-def digest_of(body: Body) -> bytes:
-    """SHA-256 of a body. One that was captured knows it; it may be larger than memory."""
-    if isinstance(body, Capture):
-        return body.digest
-    digest = hashlib.sha256()
-    for chunk in body.chunks():
-        digest.update(chunk)
-    return digest.digest()
 
 
 def receipt_of(row: Row) -> Receipt:
