@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 from pydantic.fields import FieldInfo
@@ -87,21 +87,17 @@ class Settings(Section):
 def section_at(key: tuple[str | int, ...]) -> type[BaseModel] | None:
     """Return the model of the section at ``key``, or None if there is a value, a list or nothing."""
     section: type[BaseModel] = Settings
-    items: type[BaseModel] | None = None
+    in_list = False
     for name in key:
-        if items is not None and (isinstance(name, int) or name == ITEM):
-            section, items = items, None
+        if isinstance(name, int) or name == ITEM:
+            in_list = False
             continue
-        section, items = items or section, None
-        field = field_of(section, str(name))
+        field = field_of(section, name)
         inner = _section_in(field.annotation) if field is not None else None
-        if inner is None:
+        if field is None or inner is None:
             return None
-        if _is_list(field.annotation if field is not None else None):
-            items = inner
-        else:
-            section = inner
-    return section if items is None else None
+        section, in_list = inner, get_origin(field.annotation) is tuple
+    return None if in_list else section
 
 
 def field_of(section: type[BaseModel], name: str) -> FieldInfo | None:
@@ -123,10 +119,11 @@ def every_setting(key: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], 
     assert section is not None
     for attribute, field in section.model_fields.items():
         inside = (*key, field.alias or attribute)
-        if section_at(inside) is not None:
+        is_section = section_at(inside) is not None
+        if not is_section or _section_in(field.annotation) is not field.annotation:
+            yield inside, field  # a value, or a section that may also be a word, a list or nothing
+        if is_section:
             yield from every_setting(inside)
-        else:
-            yield inside, field
 
 
 def every_route_setting() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
@@ -140,7 +137,3 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_section_in, get_args(annotation))), None)
-
-
-def _is_list(annotation: Any) -> bool:
-    return getattr(annotation, "__origin__", None) is tuple

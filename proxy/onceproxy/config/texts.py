@@ -7,6 +7,7 @@ import re
 from onceproxy.config.values import check_host_glob
 from onceproxy.core.jsonpaths import BadJsonPath, compile_path
 from onceproxy.core.rules import PROXY_USER, Place, Source
+from onceproxy.core.templates import parse_template
 
 MAX_NAME = 64
 
@@ -16,7 +17,6 @@ _METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 _PATH = re.compile(r"/[\x21-\x22\x24-\x3e\x40-\x7e]*")
 _MEDIA_TYPE = re.compile(r"[a-z0-9*!#$&^_.+-]+/[a-z0-9*!#$&^_.+-]+")
 _PORT = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]+):(?P<port>[0-9]{1,5})")
-_PLACEHOLDER = re.compile(r"\{(?P<place>[a-z_]+)(?::(?P<name>[^{}]*))?\}")
 
 # What a client can't set, or what the proxy makes anew: no condition on it could ever be met as meant.
 _NOT_FORWARDED = frozenset(
@@ -183,14 +183,5 @@ def check_probe_url(text: str) -> str:
     Raises:
         ValueError: it is no http(s) URL, or a placeholder is none that is known.
     """
-    if not re.match(r"https?://[^/{}\s]+(/|$)", text) or re.search(r"[\s#]", text):
-        raise ValueError(
-            "it must be http(s)://host/path, the host written out, as in "
-            "https://api.example.com/orders?reference={json:$.reference}"
-        )
-    for match in _PLACEHOLDER.finditer(text):
-        if match[0] not in ("{request_id}", "{key}"):
-            parse_source(f"{match['place']}:{match['name'] or ''}")
-    if re.search(r"[{}]", _PLACEHOLDER.sub("", text)):
-        raise ValueError("each { needs its }; write %7B and %7D for the characters themselves")
+    parse_template(text)
     return text

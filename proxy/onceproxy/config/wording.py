@@ -24,6 +24,11 @@ _MISSING = {
     "happened": "it is a JSONPath that selects something in the probe's answer if it happened: $.data[0]",
 }
 
+_RANGES = {
+    "tries": "it must be a whole number from 1 to 10",
+    "": "it must be a status, a whole number from 100 to 599",
+}
+
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_./~-]+")
 # A user name or password comes before an @, and any URL may have a secret in its path or query.
 _MAYBE_SECRET = re.compile(r"@|//")
@@ -60,17 +65,25 @@ def _rule(error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
-    if kind == "literal_error":
-        return f"it must be {context['expected']}"
+    if kind in ("literal_error", "enum"):
+        return f"it must be {context['expected']}{_meant(error['input'], context['expected'])}"
+    if kind in ("greater_than_equal", "less_than_equal", "int_type"):
+        return _RANGES.get(str(location(error)[-1]), _RANGES[""])
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return "it must be a mapping: lines of the form `key: value` below it, indented"
     if kind == "tuple_type":
-        return 'it must be a list, as in ["*.example.com"]'
+        return "it must be a list, as in [a, b]"
     if kind == "bool_type":
         return "it must be true or false"
     if kind == "string_type":
         return "it must be text; put it in quotes if YAML takes it for something else"
     return error["msg"][0].lower() + error["msg"][1:]
+
+
+def _meant(value: Any, expected: str) -> str:
+    """Return a hint at the word that was meant; empty if none is near."""
+    near = difflib.get_close_matches(str(value).lower(), re.findall(r"'([^']+)'", expected), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _is_secret(key: KeyPath) -> bool:

@@ -30,7 +30,7 @@ REFERENCE = (
     "write $${ for the text itself"
 )
 CA = "there is no such file; it must be a PEM file with root certificates, or null"
-LIST = 'it must be a list, as in ["*.example.com"]'
+LIST = "it must be a list, as in [a, b]"
 
 
 @pytest.mark.parametrize(

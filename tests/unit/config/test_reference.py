@@ -11,15 +11,17 @@ import pytest
 
 from onceproxy.config.document import read_document
 from onceproxy.config.load import DEFAULT_FILE, FILE_VARIABLE, VARIABLES, ConfigError, load
-from onceproxy.config.model import Settings, every_setting
+from onceproxy.config.model import Settings, every_route_setting, every_setting
 from onceproxy.config.schema import schema_text
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config" / "onceproxy.example.yaml"
 SCHEMA = ROOT / "config" / "onceproxy.schema.json"
+ROUTES = (ROOT / "docs" / "routes.md").read_text("utf-8")
 DOCS = (ROOT / "docs" / "configuration.md").read_text("utf-8")
 
 KEYS = [key for key, _ in every_setting()]
+ROUTE_KEYS = [key for key, _ in every_route_setting()]
 
 
 def test_the_example_has_every_setting_and_no_other_than_the_defaults() -> None:
@@ -78,6 +80,34 @@ def test_the_docs_have_a_row_for_each_setting_with_its_default() -> None:
         text = value if isinstance(value, str) else json.dumps(value)
         expected.append((".".join(key), text))
     assert rows == expected
+
+
+def test_the_docs_of_routes_have_a_row_for_each_setting_of_a_route() -> None:
+    rows = re.findall(r"^\| `([a-z_.]+)` \| ", ROUTES, re.MULTILINE)
+
+    assert len(rows) == len(set(rows))
+    assert set(rows) == {".".join(key) for key in ROUTE_KEYS}
+
+
+@pytest.mark.parametrize("key", ROUTE_KEYS, ids=".".join)
+def test_the_schema_describes_each_setting_of_a_route(key: tuple[str, ...]) -> None:
+    schema = json.loads(SCHEMA.read_text("utf-8"))
+    node = schema["$defs"]["RouteSection"]
+    for at, name in enumerate(key):
+        assert node["additionalProperties"] is False
+        described = node["properties"][name]
+        if at < len(key) - 1:
+            [ref] = set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(described)))
+            node = schema["$defs"][ref]
+
+    assert described["description"] == dict(every_route_setting())[key].description
+
+
+def test_the_routes_in_the_docs_are_valid() -> None:
+    [routes] = re.findall(r"```yaml\n(routes:.*?)```", ROUTES, re.DOTALL)
+    DEFAULT_FILE.write_text(f"version: 1\n{routes}")
+
+    assert [route.name for route in load(environ={}).routes] == ["search", "charges", "orders"]
 
 
 def test_the_docs_have_every_variable() -> None:
