@@ -17,6 +17,8 @@ from upstreams import Upstream
 
 MakeClient = Callable[..., UpstreamClient]
 
+SHORT = 2.0  # seconds of a timeout that is to run out; on a busy machine all that comes before fits in
+
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}

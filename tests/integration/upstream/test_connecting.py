@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 import trustme
 
-from integration.upstream.conftest import MakeClient, a_request, server_context, yes
+from integration.upstream.conftest import SHORT, MakeClient, a_request, server_context, yes
 from integration.upstream.line import Line
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
 from onceproxy.core.messages import Origin
@@ -122,7 +122,7 @@ async def test_a_handshake_that_the_upstream_breaks_off(client: UpstreamClient, 
 
 async def test_a_handshake_that_never_ends(make_client: MakeClient, line: Line) -> None:
     origin = Origin("https", "127.0.0.1", line.origin.port)
-    sending = asyncio.create_task(make_client(connect_timeout=0.5).send(a_request(origin), yes))
+    sending = asyncio.create_task(make_client(connect_timeout=SHORT).send(a_request(origin), yes))
     peer = await line.accept()
 
     attempt = await sending

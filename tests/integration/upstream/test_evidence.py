@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from integration.upstream.conftest import MakeClient, a_request, yes
+from integration.upstream.conftest import SHORT, MakeClient, a_request, yes
 from integration.upstream.line import Line, Peer
 from onceproxy.core.attempts import Attempt, Failure, WirePhase
 from onceproxy.upstream.client import UpstreamClient
@@ -145,27 +145,31 @@ async def reads_nothing(peer: Peer) -> None:
 
 
 async def reads_all(peer: Peer) -> None:
-    await peer.request(len(BIG))
+    await peer.request(len(b"amount=1"))
 
 
 async def answers_half(peer: Peer) -> None:
-    await peer.request(len(BIG))
+    await peer.request(len(b"amount=1"))
     peer.send(OK + b"Content-Length: 5\r\n\r\nhalf")
 
 
 @pytest.mark.parametrize(
-    ("behave", "phase"),
+    ("body", "behave", "phase"),
     [
-        (reads_nothing, WirePhase.SENDING),
-        (reads_all, WirePhase.SENT),
-        (answers_half, WirePhase.HEAD_RECEIVED),
+        (BIG, reads_nothing, WirePhase.SENDING),
+        (b"amount=1", reads_all, WirePhase.SENT),
+        (b"amount=1", answers_half, WirePhase.HEAD_RECEIVED),
     ],
 )
 async def test_an_upstream_that_hangs(
-    make_client: MakeClient, line: Line, behave: Callable[[Peer], Awaitable[None]], phase: WirePhase
+    make_client: MakeClient,
+    line: Line,
+    body: bytes,
+    behave: Callable[[Peer], Awaitable[None]],
+    phase: WirePhase,
 ) -> None:
     sending = asyncio.create_task(
-        make_client(response_timeout=1.0).send(a_request(line.origin, body=BIG), yes)
+        make_client(response_timeout=SHORT).send(a_request(line.origin, body=body), yes)
     )
     peer = await line.accept()
     await behave(peer)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from integration.upstream.conftest import MakeClient, a_request, origin_of
+from integration.upstream.conftest import SHORT, MakeClient, a_request, origin_of
 from integration.upstream.line import Line, Peer
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
 from onceproxy.upstream.client import UpstreamClient
@@ -188,7 +188,7 @@ async def test_nothing_else_is_sent_again(
 
 
 async def test_a_read_that_took_too_long_is_not_sent_again(make_client: MakeClient, line: Line) -> None:
-    client = make_client(response_timeout=0.5)
+    client = make_client(response_timeout=SHORT)
     await line.accept_first(client)
 
     with pytest.raises(SendFailed) as failed:
@@ -214,7 +214,9 @@ async def test_a_body_that_is_cut_says_so(client: UpstreamClient, line: Line, en
 
 
 async def test_a_piece_that_takes_too_long_ends_the_body(make_client: MakeClient, line: Line) -> None:
-    opening = asyncio.create_task(make_client(response_timeout=0.5).open(a_request(line.origin, "GET", b"")))
+    opening = asyncio.create_task(
+        make_client(response_timeout=SHORT).open(a_request(line.origin, "GET", b""))
+    )
     peer = await line.accept()
     await peer.request()
     peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhalf")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from integration.upstream.conftest import MakeClient, a_request, origin_of, yes
+from integration.upstream.conftest import SHORT, MakeClient, a_request, origin_of, yes
 from onceproxy.core.attempts import Failure, WirePhase
 from onceproxy.core.messages import Request
 from onceproxy.upstream.client import UpstreamClient
@@ -106,7 +106,7 @@ async def test_an_upstream_that_hangs_amid_a_large_body(
         await gate.wait()
 
     tls_upstream.will(half)
-    attempt = await make_client(response_timeout=0.5).send(a_request(origin_of(tls_upstream)), yes)
+    attempt = await make_client(response_timeout=SHORT).send(a_request(origin_of(tls_upstream)), yes)
     gate.set()
 
     assert (attempt.phase, attempt.failure) == (WirePhase.HEAD_RECEIVED, Failure.TIMEOUT)
