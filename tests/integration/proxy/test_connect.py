@@ -272,3 +272,11 @@ async def test_a_client_that_leaves_its_tunnel_does_not_stop_the_execution(
 
     assert reply.replayed
     assert secure_upstream.executions == 1
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "::1", "LocalHost", "a_b.example", "xn--mnchen-3ya.example"])
+async def test_the_certificate_is_for_the_name_that_was_asked_for(proxy: Proxy, name: str) -> None:
+    where = f"[{name}]:443" if ":" in name else f"{name}:443"
+    async with connected(proxy.url) as client:
+        assert (await client.connect(where)).status == 200
+        await client.secure(client_context(proxy), name)
