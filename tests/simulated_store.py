@@ -79,12 +79,13 @@ class SimulatedStore:
         receipt = self.receipts[claim.request_id]
         event = EVENTS[settlement.outcome.kind]
         attempt = settlement.attempt
+        response = settlement.response
         self.receipts[claim.request_id] = replace(
             receipt,
             state=advance(receipt.state, event),
-            response=attempt.response,
+            response=response,
             body_kept=settlement.keep_body,
-            body_size=attempt.response.body.size if attempt.response else 0,
+            body_size=response.body.size if response is not None else 0,
             phase=attempt.phase.value,
             failure=attempt.failure.value if attempt.failure else None,
             detail=attempt.detail,

@@ -163,6 +163,8 @@ def _print_receipt(receipt: Receipt, events: tuple[EventRow, ...]) -> None:
     console.print(f"{receipt.method} {receipt.url}", soft_wrap=True, markup=False)
     if receipt.response is not None:
         size = f"{receipt.body_size} bytes" + ("" if receipt.body_kept else ", not kept: over the limit")
+        if receipt.partial:
+            size += "; cut off: only a part of the response, as far as it had arrived"
         reason = receipt.response.reason.decode("latin-1")
         console.print(f"response: {receipt.response.status} {reason} ({size})", markup=False)
         for name, value in receipt.response.headers:
@@ -211,6 +213,7 @@ def _document(receipt: Receipt, events: tuple[EventRow, ...]) -> dict[str, Any]:
             "status": response.status,
             "reason": response.reason.decode("latin-1"),
             "headers": [[n.decode("latin-1"), v.decode("latin-1")] for n, v in response.headers],
+            "partial": receipt.partial,
             "body_kept": receipt.body_kept,
             "body_size": receipt.body_size,
             "body_sha256": receipt.body_digest.hex(),

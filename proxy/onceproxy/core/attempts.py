@@ -41,7 +41,8 @@ class Failure(StrEnum):
 class Attempt:
     """The report of one sending.
 
-    ``response`` is there exactly when ``phase`` is ``BODY_RECEIVED``; else ``failure`` says why not.
+    ``response`` is there exactly when ``phase`` is ``BODY_RECEIVED``; else ``failure`` says why not, and
+    ``partial`` may hold what had arrived of it.
     ``detail`` is for people: plain words, no secrets. ``status`` is the final status if at least the head
     arrived.
     """
@@ -51,6 +52,7 @@ class Attempt:
     failure: Failure | None = None
     detail: str = ""
     status: int | None = None
+    partial: Response | None = None
 
 
 class SendFailed(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 
+from onceproxy.core.hygiene import storable
 from onceproxy.core.messages import Response
 from onceproxy.core.policies import AfterTtl, InDoubt
 from onceproxy.core.problems import Problem, ProblemType
@@ -158,6 +159,7 @@ def _completed(action: Action, receipt: Receipt) -> Decision:
             "ask the upstream for the result.",
             extra=(
                 ("upstream_status", status),
+                ("upstream_headers", _told_headers(receipt)),
                 ("body_size", receipt.body_size),
                 ("body_sha256", receipt.body_digest.hex()),
             ),
@@ -165,8 +167,19 @@ def _completed(action: Action, receipt: Receipt) -> Decision:
     return Replay(receipt, receipt.response)
 
 
+def _told_headers(receipt: Receipt) -> list[list[str]]:
+    """Return the stored headers for a problem's member, also where a route keeps cookies without those."""
+    headers = storable(receipt.response.headers) if receipt.response is not None else ()
+    return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers]
+
+
 def _doubt_in_words(receipt: Receipt) -> str:
-    if receipt.response is not None:
+    if receipt.partial and receipt.response is not None:
+        evidence = (
+            f"the upstream began to answer {receipt.response.status}, and was cut off after "
+            f"{receipt.body_size} bytes of the body ({receipt.failure})"
+        )
+    elif receipt.response is not None:
         evidence = f"the upstream answered {receipt.response.status}"
     else:
         evidence = receipt.detail or "the proxy that sent it died or lost its lease"

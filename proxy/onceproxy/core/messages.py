@@ -160,6 +160,11 @@ class Response:
     body: Body = EMPTY_BODY
 
 
+def may_have_body(method: str, status: int) -> bool:
+    """Say whether a response to ``method`` with ``status`` can have content (RFC 9112 §6.3)."""
+    return method != "HEAD" and status >= 200 and status not in (204, 304)
+
+
 def header_values(headers: RawHeaders, name: str) -> list[bytes]:
     """Return the values of all header lines called ``name`` (any case), in order."""
     wanted = name.lower().encode("ascii")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from onceproxy.core.attempts import WirePhase
 from onceproxy.core.messages import Response
 from onceproxy.core.policies import Policy
 from onceproxy.core.states import State
@@ -122,3 +123,9 @@ class Receipt:
     detail: str = ""
     source: Source = Source.UPSTREAM
     first_age: float = 0.0
+
+    @property
+    def partial(self) -> bool:
+        """Whether the response is only what had arrived when it was cut: evidence, and never an answer."""
+        cut = self.response is not None and self.phase == WirePhase.HEAD_RECEIVED
+        return cut and self.state is State.IN_DOUBT

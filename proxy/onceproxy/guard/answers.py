@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from onceproxy.core.decisions import Refuse
@@ -17,7 +18,8 @@ class Answer:
 
     ``age`` is in seconds since the receipt's state was reached. ``reason`` is a short slug for the log and
     for ``Onceproxy-Status``. ``executed`` says whether this copy is the one that was sent. ``source`` says
-    whose a replayed response is.
+    whose a replayed response is. ``stream`` is the body while it arrives, in place of the response's own: it
+    raises ``ConnectionError`` where it is cut.
     """
 
     request_id: RequestId
@@ -30,6 +32,7 @@ class Answer:
     replayed: bool = False
     executed: bool = False
     source: Source = Source.UPSTREAM
+    stream: AsyncGenerator[bytes, None] | None = None
 
 
 def replayed(receipt: Receipt, response: Response) -> Answer:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
+from typing import IO
 
 CHUNK = 64 * 1024
 MEMORY = 64 * 1024  # bodies up to this size never touch a file
 
 
 class Capture:
-    """A ``Body`` that is written once and then read any number of times.
+    """A ``Body`` that is written from its start to its end and read any number of times, also meanwhile.
 
-    The file has no name and goes with the last reference, also when the process is killed.
+    The file lies in the system's temporary directory (``TMPDIR``). It has no name and goes with the last
+    reference, also when the process is killed.
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # noqa: SIM115 (lives as long as self)
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
         self._digest = hashlib.sha256()
         self._size = 0
+        self._forgotten = 0
 
     def __del__(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     @property
     def size(self) -> int:
@@ -35,21 +41,64 @@ class Capture:
         return self._digest.digest()
 
     def write(self, data: bytes) -> None:
-        """Append ``data``."""
-        self._file.write(data)
+        """Append ``data``. Raises ``OSError`` where the disk can't take it."""
+        held = self._size - self._forgotten
+        if self._file is None and held + len(data) > MEMORY:
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (lives as long as self)
+            self._put(self._file, self._memory, 0)
+            self._memory = bytearray()
+        if self._file is None:
+            self._memory += data
+        else:
+            self._put(self._file, data, held)
         self._digest.update(data)
         self._size += len(data)
 
+    def at(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` of the bytes from ``offset`` on; at least one.
+
+        Raises:
+            ValueError: they are not there, or were forgotten.
+            OSError: the file does not give them back.
+        """
+        start = offset - self._forgotten
+        size = min(size, self._size - offset)
+        if start < 0 or size <= 0:
+            raise ValueError(f"a body of {self._size} bytes does not hold byte {offset} any more, or yet")
+        if self._file is None:
+            return bytes(self._memory[start : start + size])
+        # Not seek and read: the writer, and readers in other threads, have no use for a common position.
+        data = os.pread(self._file.fileno(), size, start)
+        if not data:
+            raise OSError("the temporary file is shorter than what was written to it")
+        return data
+
     def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes from the start, in pieces of at most 64 KiB."""
+        """Yield the bytes from the start, in pieces of at most 64 KiB. Raises as ``at`` does."""
         offset = 0
         while offset < self._size:
-            self._file.seek(offset)
-            piece = self._file.read(CHUNK)
+            piece = self.at(offset, CHUNK)
             offset += len(piece)
             yield piece
 
     def read(self) -> bytes:
-        """Return all the bytes at once."""
-        self._file.seek(0)
-        return self._file.read()
+        """Return all the bytes at once. Raises as ``at`` does."""
+        return b"".join(self.chunks())
+
+    def forget(self, before: int) -> None:
+        """Let go of the bytes before offset ``before``; size and digest stay those of the whole."""
+        if before <= self._forgotten:
+            return
+        rest = b"" if before >= self._size else self.at(before, self._size - before)
+        if self._file is None:
+            self._memory = bytearray(rest)
+        else:
+            os.truncate(self._file.fileno(), 0)
+            self._put(self._file, rest, 0)
+        self._forgotten = min(before, self._size)
+
+    def _put(self, file: IO[bytes], data: bytes | bytearray, offset: int) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(file.fileno(), view, offset)
+            view, offset = view[written:], offset + written

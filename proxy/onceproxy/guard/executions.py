@@ -19,7 +19,8 @@ from onceproxy.core.receipts import Action, Claim
 from onceproxy.core.states import State, advance
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.ports import Execute, Meter, Settled, Spool, Store
-from onceproxy.guard.settling import Settling, settlement_of
+from onceproxy.guard.settling import SLOWEST_STORE, Settling, settlement_of
+from onceproxy.guard.streaming import Stream
 
 _T = TypeVar("_T")
 
@@ -60,8 +61,29 @@ class Executions:
         return self._settling.overflows
 
     async def run(self, action: Action, claim: Claim, request: Request) -> Answer:
-        """Send once and store what came of it. Cancelling the call does not stop it."""
-        return await asyncio.shield(self.detach(self._run(action, claim, request)))
+        """Send once and store what came of it; an answer that takes its time is a stream.
+
+        Cancelling the call, or leaving the stream, does not stop it.
+        """
+        stream = Stream(request, action.policy.outcomes, self._receipt_body)
+        running = self.detach(self._run(action, claim, request, stream))
+        try:
+            either: set[asyncio.Future[Any]] = {running, stream.begun}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            stream.leave()
+            raise
+        if running.done():
+            return running.result()
+        return Answer(
+            claim.request_id,
+            State.CLAIMED,
+            claim.attempt,
+            "streaming",
+            response=stream.response,
+            executed=True,
+            stream=stream.pieces(),
+        )
 
     def detach(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run work that outlives the client, and that a stop waits for."""
@@ -97,14 +119,31 @@ class Executions:
         ended.cancel()
         hurried.cancel()
 
-    async def _run(self, action: Action, claim: Claim, request: Request) -> Answer:
-        attempt = await self._send(action, claim, request)
+    async def _run(self, action: Action, claim: Claim, request: Request, stream: Stream) -> Answer:
+        try:
+            attempt = await self._send(action, claim, request, stream)
+            answer = await self._settle(action, claim, attempt)
+            if answer.response is not None:
+                stream.finish()
+            if stream.begun.done():
+                log.info(
+                    "stream-ended",
+                    request_id=str(claim.request_id),
+                    reason=answer.reason,
+                    attempt=claim.attempt,
+                )
+            return answer
+        finally:
+            stream.cut()
+
+    async def _settle(self, action: Action, claim: Claim, attempt: Attempt) -> Answer:
         outcome = classify(attempt, action.policy.outcomes)
         if claim.doubtful:
             outcome = after_doubt(outcome)
         settlement = settlement_of(attempt, outcome, action.policy, self._receipt_body)
         storing = self.detach(self._settling.settle(claim, settlement, action.route))
-        done, _ = await asyncio.wait({storing}, timeout=self._patience)
+        slow = settlement.kept_size / SLOWEST_STORE
+        done, _ = await asyncio.wait({storing}, timeout=self._patience + slow)
         if not done:
             return _stored_later(action, claim)
         reason = outcome.reason
@@ -136,12 +175,30 @@ class Executions:
             self._meter.executed_twice(action.route)
         return reason
 
-    async def _send(self, action: Action, claim: Claim, request: Request) -> Attempt:
+    async def _send(self, action: Action, claim: Claim, request: Request, stream: Stream) -> Attempt:
+        """Send, and keep what has arrived where the response has no end."""
+        attempt = await self._sent(action, claim, request, stream)
+        stream.arrived()
+        if attempt.response is not None or stream.response is None:
+            return attempt
+        return replace(
+            attempt,
+            phase=WirePhase.HEAD_RECEIVED,
+            status=stream.response.status,
+            partial=stream.response,
+        )
+
+    async def _sent(self, action: Action, claim: Claim, request: Request, stream: Stream) -> Attempt:
         """Send, unless told to stop meanwhile: then nobody can know how far it came."""
         # Where the upstream knows copies, one that is lost to a closing connection is simply sent again.
         reuse_idle = None if action.policy.in_doubt is InDoubt.RESEND else action.policy.reuse_idle
         sending = asyncio.ensure_future(
-            self._execute.send(request, partial(self._store.may_send, claim), reuse_idle=reuse_idle)
+            self._execute.send(
+                request,
+                partial(self._store.may_send, claim),
+                reuse_idle=reuse_idle,
+                head_arrived=stream.head_arrived,
+            )
         )
         stopped = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -153,7 +210,7 @@ class Executions:
             return Attempt(
                 WirePhase.SENDING,
                 failure=Failure.STOPPED,
-                detail="the proxy was stopped before the upstream had answered",
+                detail="the proxy was stopped before the whole answer of the upstream was there",
             )
         if (error := sending.exception()) is not None:
             # A fault of ours must not leave a claim that nobody owns: how far it came is not known.

@@ -44,6 +44,16 @@ class Settlement:
     attempt: Attempt
     keep_body: bool = True
 
+    @property
+    def response(self) -> Response | None:
+        """The response, or what had arrived of one that was cut."""
+        return self.attempt.response or self.attempt.partial
+
+    @property
+    def kept_size(self) -> int:
+        """Bytes of the body that are kept."""
+        return self.response.body.size if self.response is not None and self.keep_body else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
@@ -131,8 +141,8 @@ class Execute(Protocol):
         ``may_send`` is asked right before the first byte is written; if it says no, nothing is sent and
         the failure is ``LEASE_LOST``. ``reuse_idle``: seconds that a connection may have been idle to be used
         again (None: the default). ``head_arrived`` is told the final response as soon as its head is there,
-        with a body that is still growing. Never raises for what the network does: the attempt tells it.
-        Cancelling the call closes the connection and re-raises.
+        with a ``GrowingBody``, and may hold that up. Never raises for what the network does: the attempt
+        tells it. Cancelling the call closes the connection and re-raises.
         """
         ...
 

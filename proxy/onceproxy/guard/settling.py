@@ -37,6 +37,8 @@ _LAST_RETRY = 2.0
 # Seconds that the store may take before a receipt goes to the spool: far more than a commit takes, and as
 # little as can be lost with a process that is killed meanwhile.
 SPOOL_AFTER = 1.0
+# Bytes a second of a body: large ones, and many of them at once, take their time although nothing is wrong.
+SLOWEST_STORE = 256 * 1024
 
 
 class Settling:
@@ -61,7 +63,8 @@ class Settling:
         unstored = self._open[claim.token] = Unstored(claim, settlement, route)
         storing = asyncio.ensure_future(self._insist(unstored))
         try:
-            await asyncio.wait({storing}, timeout=self._spool_after)
+            slow = settlement.kept_size / SLOWEST_STORE
+            await asyncio.wait({storing}, timeout=self._spool_after + slow)
             if not storing.done():
                 await self._secure(unstored)
             settled = await storing
@@ -116,9 +119,10 @@ class Settling:
 
 def settlement_of(attempt: Attempt, outcome: Outcome, policy: Policy, receipt_body: int) -> Settlement:
     """Return what is to be stored of an attempt; a body over ``receipt_body`` bytes is not kept."""
-    response = attempt.response
+    response = attempt.response or attempt.partial
     if response is None:
         return Settlement(outcome, attempt)
     headers = storable(response.headers, keep_cookies=policy.keep_cookies)
-    kept = replace(attempt, response=replace(response, headers=headers))
-    return Settlement(outcome, kept, keep_body=response.body.size <= receipt_body)
+    kept = replace(response, headers=headers)
+    attempt = replace(attempt, partial=kept) if attempt.response is None else replace(attempt, response=kept)
+    return Settlement(outcome, attempt, keep_body=kept.body.size <= receipt_body)

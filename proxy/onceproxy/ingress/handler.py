@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -223,7 +223,7 @@ async def _answer_expectation(request: web.BaseRequest) -> None:
         await request.writer.write(CONTINUE)
 
 
-async def _relayed(response: OpenResponse) -> AsyncIterator[bytes]:
+async def _relayed(response: OpenResponse) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in response.chunks():
             yield chunk

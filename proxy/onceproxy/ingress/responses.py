@@ -5,8 +5,12 @@ aiohttp's own response adds headers, folds names and re-encodes values; what is 
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+import socket
+import struct
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +20,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from onceproxy.core.hygiene import OUR_PREFIX
-from onceproxy.core.messages import RawHeaders, header_values
+from onceproxy.core.messages import RawHeaders, header_values, may_have_body
 from onceproxy.core.problems import Problem
 from onceproxy.core.receipts import Source
 from onceproxy.guard.answers import Answer
@@ -44,11 +48,6 @@ def head_bytes(status: int, reason: bytes, headers: RawHeaders) -> bytes:
     return status_line(status, reason) + lines + b"\r\n"
 
 
-def may_have_body(method: str, status: int) -> bool:
-    """Say whether a response to ``method`` with ``status`` can have content (RFC 9112 §6.3)."""
-    return method != "HEAD" and status >= 200 and status not in (204, 304)
-
-
 class RawResponse(web.StreamResponse):
     """A response that is written byte for byte as it was given.
 
@@ -61,7 +60,7 @@ class RawResponse(web.StreamResponse):
         status: int,
         reason: bytes,
         headers: RawHeaders,
-        body: AsyncIterator[bytes],
+        body: AsyncGenerator[bytes, None],
         length: int | None,
         *,
         close: bool = False,
@@ -98,23 +97,33 @@ class RawResponse(web.StreamResponse):
         if self._keep_alive is None:
             self._keep_alive = keep
         try:
-            await writer.write(head_bytes(self.status, self._raw_reason, tuple(headers)))
-            if chunked:
-                writer.enable_chunking()
-            if bodied:
-                async for chunk in self._chunks:
-                    if chunk:
-                        await writer.write(chunk)
-            await writer.write_eof()
+            async with aclosing(self._chunks):
+                await writer.write(head_bytes(self.status, self._raw_reason, tuple(headers)))
+                if chunked:
+                    writer.enable_chunking()
+                if bodied:
+                    async for chunk in self._chunks:
+                        if chunk:
+                            await writer.write(chunk)
+                await writer.write_eof()
         except BaseException:
             # Not a clean end: the client must not take what it has for the whole.
             if request.transport is not None:
+                if bodied and not chunked and not header_values(tuple(headers), "content-length"):
+                    _let_reset(request.transport)
                 request.transport.abort()
             raise
         return writer
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: ``prepare`` has written all."""
+
+
+def _let_reset(transport: asyncio.Transport) -> None:
+    """Make the coming close a reset, where a plain close would look like the end of the body."""
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class HandedOver(web.StreamResponse):
@@ -168,7 +177,7 @@ def _problem_parts(problem: Problem) -> tuple[bytes, RawHeaders, bytes]:
     return HTTPStatus(problem.type.status).phrase.encode("ascii"), headers, content
 
 
-async def pieces(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def pieces(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Yield the pieces of a body that is already here."""
     for chunk in chunks:
         yield chunk
@@ -186,12 +195,13 @@ def answer_response(answer: Answer, *, close: bool = False) -> RawResponse:
     # a replay, the upstream's (it replayed to us) and ours, a replay has ours alone.
     mine = (OUR_PREFIX, REPLAYED.lower()) if answer.replayed else (OUR_PREFIX,)
     headers = tuple(line for line in response.headers if not line[0].lower().startswith(mine))
+    streamed = answer.stream is not None
     return RawResponse(
         response.status,
         response.reason,
         headers + told,
-        pieces(response.body.chunks()),
-        response.body.size,
+        answer.stream if answer.stream is not None else pieces(response.body.chunks()),
+        None if streamed else response.body.size,
         close=close,
     )
 

@@ -68,7 +68,7 @@ def encode(unstored: Unstored, database: bytes) -> Iterator[bytes]:
     Raises:
         ValueError: the body is not what its digest says; somebody else is reading or writing it.
     """
-    response, keep = unstored.settlement.attempt.response, unstored.settlement.keep_body
+    response, keep = unstored.settlement.response, unstored.settlement.keep_body
     head = json.dumps(_head(unstored, database), separators=(",", ":")).encode("ascii")
     checksum = hashlib.sha256()
     for piece in (MAGIC, len(head).to_bytes(LENGTH, "big"), head):
@@ -87,9 +87,7 @@ def encode(unstored: Unstored, database: bytes) -> Iterator[bytes]:
 
 def size_of(unstored: Unstored) -> int:
     """Return how many bytes a record takes at most."""
-    response = unstored.settlement.attempt.response
-    head = len(json.dumps(_head(unstored, b"")))
-    return 256 + head + (response.body.size if response is not None and unstored.settlement.keep_body else 0)
+    return 256 + len(json.dumps(_head(unstored, b""))) + unstored.settlement.kept_size
 
 
 def decode(file: BinaryIO, database: bytes) -> Unstored:
@@ -128,7 +126,7 @@ def _verify(file: BinaryIO, size: int) -> None:
 
 def _head(unstored: Unstored, database: bytes) -> dict[str, Any]:
     claim, settlement = unstored.claim, unstored.settlement
-    attempt, response = settlement.attempt, settlement.attempt.response
+    attempt, response = settlement.attempt, settlement.response
     return {
         "database": database.hex(),
         "route": unstored.route,
@@ -143,6 +141,7 @@ def _head(unstored: Unstored, database: bytes) -> dict[str, Any]:
         "failure": attempt.failure.value if attempt.failure is not None else None,
         "detail": attempt.detail,
         "status": attempt.status,
+        "partial": attempt.partial is not None,
         "response": None
         if response is None
         else {
@@ -167,10 +166,11 @@ def _unstored(head: dict[str, Any], file: BinaryIO, offset: int) -> Unstored:
         )
     attempt = Attempt(
         WirePhase(head["phase"]),
-        response,
+        None if head["partial"] else response,
         Failure(head["failure"]) if head["failure"] is not None else None,
         head["detail"],
         head["status"],
+        response if head["partial"] else None,
     )
     return Unstored(
         Claim(RequestId.parse(head["request_id"]), UUID(head["token"]), head["attempt"], head["doubtful"]),

@@ -61,9 +61,9 @@ def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
         ValueError: the settlement says completed and brings no response.
     """
     kind, attempt = settlement.outcome.kind, settlement.attempt
-    response = attempt.response
-    if kind is OutcomeKind.COMPLETED and response is None:
+    if kind is OutcomeKind.COMPLETED and attempt.response is None:
         raise ValueError("an attempt that completed has a response")
+    response = settlement.response
     status = response.status if response is not None else attempt.status
     # What was released did not happen: the status that said so is all that is worth keeping.
     kept = None if kind is OutcomeKind.RELEASED else response

@@ -32,8 +32,6 @@ async def settle(connections: Connections, claim: Claim, settlement: Settlement,
     """
     digest, kind = claim.request_id.digest, settlement.outcome.kind
     values = settlement_values(settlement)
-    response = settlement.attempt.response
-    sent = response.body.size if response is not None and settlement.keep_body else 0
     row = await connections.run(
         "settle",
         digest,
@@ -41,7 +39,7 @@ async def settle(connections: Connections, claim: Claim, settlement: Settlement,
         claim.attempt,
         *values,
         uuid5(claim.token, kind.value),
-        timeout=TRY + sent * SECONDS_PER_BYTE,
+        timeout=TRY + settlement.kept_size * SECONDS_PER_BYTE,
         reserved=True,
     )
     assert row is not None

@@ -15,7 +15,7 @@ from onceproxy.core.attempts import Attempt, Failure, SendFailed, WirePhase
 from onceproxy.core.messages import Origin, Request, Response
 from onceproxy.core.routes import READ_ONLY
 from onceproxy.crashpoints import reach
-from onceproxy.guard.capture import Capture
+from onceproxy.guard.growing import GrowingBody
 from onceproxy.upstream.connection import UpstreamConnection
 from onceproxy.upstream.dial import dial
 from onceproxy.upstream.pool import IdleConnections
@@ -140,16 +140,18 @@ class UpstreamClient:
             return Attempt(WirePhase.SENT_NOTHING, failure=Failure.LEASE_LOST, detail=detail)
         writing = _start_writing(connection, write_body(connection, head, request.body.chunks()))
         try:
-            async with asyncio.timeout(self._settings.response_timeout):
+            async with asyncio.timeout(self._settings.response_timeout) as deadline:
                 # An upstream may answer before it has read all; its answer counts, not what is left to send.
                 answer = await connection.head()
                 reach("head-received")
-                body = Capture()
+                body = GrowingBody()
                 response = Response(answer.status, answer.reason, answer.headers, body)
                 if head_arrived is not None:
                     head_arrived(response)
                 async for piece in connection.chunks():
                     body.write(piece)
+                    if body.held:
+                        await _wait_for_room(body, deadline)
         except TimeoutError:
             raise connection.timed_out(self._settings.response_timeout) from None
         finally:
@@ -206,6 +208,16 @@ def _start_writing(connection: UpstreamConnection, work: Coroutine[None, None, N
     task = asyncio.get_running_loop().create_task(work)
     task.add_done_callback(ended)
     return task
+
+
+async def _wait_for_room(body: GrowingBody, deadline: asyncio.Timeout) -> None:
+    """Wait until more of the body may be written. That is not the upstream's time."""
+    clock, due = asyncio.get_running_loop().time, deadline.when()
+    began = clock()
+    deadline.reschedule(None)
+    await body.room()
+    if due is not None:
+        deadline.reschedule(due + clock() - began)
 
 
 async def _finish(writing: asyncio.Future[None]) -> None:

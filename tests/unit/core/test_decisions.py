@@ -90,6 +90,8 @@ def test_one_in_doubt_is_refused_with_its_evidence_and_the_next_step() -> None:
     }
     answered = replace(COMPLETED, state=State.IN_DOUBT, response=Response(500, b"", ()))
     assert "answered 500" in refusal(answered).problem.detail
+    cut = replace(answered, response=Response(200, b"", ()), phase="head-received", failure="timeout")
+    assert "began to answer 200, and was cut off after 2 bytes" in refusal(cut).problem.detail
 
 
 IN_DOUBT = replace(COMPLETED, state=State.IN_DOUBT, response=None, first_age=100.0)
@@ -146,11 +148,19 @@ def test_another_credential_learns_nothing_of_the_receipt(state: State) -> None:
 
 
 def test_a_body_that_was_not_kept_is_described() -> None:
-    large = replace(COMPLETED, body_kept=False, body_size=10**9, body_digest=b"\xab" * 32)
+    headers = ((b"Content-Type", b"text/csv"), (b"X-Odd", b"\xff"), (b"Set-Cookie", b"session=secret"))
+    large = replace(
+        COMPLETED,
+        response=Response(201, b"", headers),
+        body_kept=False,
+        body_size=10**9,
+        body_digest=b"\xab" * 32,
+    )
     problem = refusal(large).problem
     assert problem.type is ProblemType.BODY_NOT_KEPT
     assert dict(problem.extra) == {
         "upstream_status": 201,
+        "upstream_headers": [["Content-Type", "text/csv"], ["X-Odd", "\xff"]],
         "body_size": 10**9,
         "body_sha256": "ab" * 32,
     }

@@ -37,7 +37,7 @@ ATTEMPTS = st.builds(
     st.none() | st.sampled_from(Failure),
     st.text(max_size=20),
     st.none() | st.integers(100, 999),
-)
+) | st.builds(Attempt, st.just(WirePhase.HEAD_RECEIVED), partial=RESPONSES)
 SETTLEMENTS = st.builds(
     Settlement, st.builds(Outcome, st.sampled_from(OutcomeKind), st.text(max_size=20)), ATTEMPTS
 )
@@ -59,10 +59,10 @@ def written(unstored: Unstored) -> bytes:
 def plain(unstored: Unstored) -> Unstored:
     """The same with its body in memory, so that two can be compared."""
     attempt = unstored.settlement.attempt
-    if attempt.response is None:
-        return unstored
-    response = dataclasses.replace(attempt.response, body=BytesBody(attempt.response.body.read()))
-    attempt = dataclasses.replace(attempt, response=response)
+    for name in ("response", "partial"):
+        if (response := getattr(attempt, name)) is not None:
+            response = dataclasses.replace(response, body=BytesBody(response.body.read()))
+            attempt = dataclasses.replace(attempt, **{name: response})
     return dataclasses.replace(unstored, settlement=dataclasses.replace(unstored.settlement, attempt=attempt))
 
 
@@ -81,7 +81,7 @@ def test_no_field_was_forgotten() -> None:
     assert fields == {
         Claim: ["request_id", "token", "attempt", "doubtful"],
         Settlement: ["outcome", "attempt", "keep_body"],
-        Attempt: ["phase", "response", "failure", "detail", "status"],
+        Attempt: ["phase", "response", "failure", "detail", "status", "partial"],
     }
 
 

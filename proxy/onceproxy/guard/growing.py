@@ -1,0 +1,45 @@
+"""A response's body while it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from onceproxy.guard.capture import Capture
+
+
+class GrowingBody(Capture):
+    """A capture that tells whoever follows it that it has grown, and that can hold its writer up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._grew: Callable[[], None] | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def follow(self, grew: Callable[[], None] | None) -> None:
+        """Call ``grew`` after each write; None: no more."""
+        self._grew = grew
+
+    def write(self, data: bytes) -> None:
+        """Append ``data`` and tell the follower. Raises ``OSError`` where the disk can't take it."""
+        super().write(data)
+        if self._grew is not None:
+            self._grew()
+
+    @property
+    def held(self) -> bool:
+        """Whether the writer is to wait before it writes more."""
+        return not self._room.is_set()
+
+    def hold(self) -> None:
+        """Hold the writer up."""
+        self._room.clear()
+
+    def go_on(self) -> None:
+        """Let the writer go on."""
+        self._room.set()
+
+    async def room(self) -> None:
+        """Wait until more may be written."""
+        await self._room.wait()
