@@ -7,34 +7,23 @@ What a copy gets is decided in ``core.decisions``; attempts are run in ``executi
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import structlog
 
 from onceproxy.core.decisions import Ask, Claimable, Refuse, Replay, Resend, Wait, decide, in_progress
 from onceproxy.core.messages import Request
 from onceproxy.core.policies import Duplicate, Mode
 from onceproxy.core.problems import ProblemType
-from onceproxy.core.receipts import Action, Claim, Receipt
+from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
 from onceproxy.crashpoints import reach
 from onceproxy.guard.answers import Answer, not_sent, refusal, replayed
 from onceproxy.guard.executions import Executions
 from onceproxy.guard.observing import observe
-from onceproxy.guard.ports import (
-    Execute,
-    Meter,
-    NoMeter,
-    NoSpool,
-    Note,
-    Spool,
-    Store,
-    StoreUnavailable,
-    Watch,
-)
+from onceproxy.guard.ports import Execute, Meter, NoMeter, NoSpool, Spool, Store, StoreUnavailable, Watch
 from onceproxy.guard.probing import Prober
-
-log = structlog.get_logger("onceproxy.guard")
+from onceproxy.guard.replays import Replays
+from onceproxy.guard.sharing import SharedReads, Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +65,10 @@ class Guard:
             patience=limits.store_patience,
         )
         self._prober = Prober(store, execute, limit=limits.receipt_body, clock=clock)
+        self._replays = Replays(store, self._executions)
+        self._reads = SharedReads(store)
+        self._turns = Turns()
+        self._copies: Counter[RequestId] = Counter()
         self._draining = False
 
     async def once(self, action: Action, request: Request) -> Answer:
@@ -92,8 +85,7 @@ class Guard:
         if action.policy.mode is Mode.OBSERVE:
             return await observe(action, request, self._store, self._execute, self._executions, self._meter)
         try:
-            met = await self._claim(action)
-            found = await self._beside(action, request, met) if isinstance(met, Receipt) else met
+            found = await self._claim_or_tell(action, request)
         except StoreUnavailable as error:
             return not_sent(
                 action,
@@ -115,6 +107,19 @@ class Guard:
         """Give up a grace that ``stop`` has granted: what is in flight is put in doubt at once."""
         self._executions.hurry()
 
+    async def _claim_or_tell(self, action: Action, request: Request) -> Claim | Answer:
+        """Claim the action, or answer its copy from what is known."""
+        alone = self._copies[action.request_id] == 0
+        self._copies[action.request_id] += 1
+        try:
+            # Beside another copy a claim would most likely be in vain; and a look can be shared.
+            met = await (self._claim(action) if alone else self._reads.read(action.request_id))
+            return met if isinstance(met, Claim) else await self._beside(action, request, met)
+        finally:
+            self._copies[action.request_id] -= 1
+            if not self._copies[action.request_id]:
+                del self._copies[action.request_id]
+
     async def _claim(self, action: Action) -> Claim | Receipt:
         if self._draining:
             raise StoreUnavailable("the proxy is shutting down")
@@ -133,8 +138,8 @@ class Guard:
             raise StoreUnavailable("it does not take the receipts of earlier requests, and the spool is full")
         return known
 
-    async def _beside(self, action: Action, request: Request, receipt: Receipt) -> Claim | Answer:
-        """Answer a copy that met a receipt: at once, or when it has changed."""
+    async def _beside(self, action: Action, request: Request, receipt: Receipt | None) -> Claim | Answer:
+        """Answer a copy that came beside others: at once, or when the receipt has changed."""
         policy = action.policy
         deadline = self._clock() + (policy.wait if policy.duplicate is Duplicate.WAIT else 0)
         decision = decide(action, receipt)
@@ -143,31 +148,28 @@ class Guard:
         with self._store.watch(action.request_id) as watch:
             fresh = False  # what was read before the watch began may have changed unseen
             while True:
+                met: Receipt | None = None
                 match decision:
                     case Replay() | Refuse():
                         return self._told(decision)
                     case Claimable() | Resend():
-                        found = await self._claim(action)
-                        if isinstance(found, Claim):
-                            return found
-                        receipt, fresh = found, True
-                    case Ask():
-                        refused = await self._prober.ask(action, request, receipt, deadline - self._clock())
+                        async with self._turns.take(action.request_id) as mine:
+                            if mine:
+                                found = await self._claim(action)
+                                if isinstance(found, Claim):
+                                    return found
+                                met = found
+                    case Ask(receipt=doubtful):
+                        refused = await self._prober.ask(action, request, doubtful, deadline - self._clock())
                         if refused is not None:
                             return refusal(refused)
-                    case Wait():
+                    case Wait(receipt=claimed):
                         if deadline <= self._clock():
-                            return refusal(in_progress(action, receipt))
+                            return refusal(in_progress(action, claimed))
                         if fresh:
-                            await self._news(watch, receipt, deadline)
-                if not isinstance(decision, Claimable | Resend):
-                    current = await self._store.read(action.request_id)
-                    fresh = True
-                    if current is None:
-                        decision = Claimable()
-                        continue
-                    receipt = current
-                decision = decide(action, receipt)
+                            await self._news(watch, claimed, deadline)
+                decision = decide(action, met or await self._reads.read(action.request_id))
+                fresh = True
 
     async def _news(self, watch: Watch, receipt: Receipt, deadline: float) -> None:
         # An owner that dies sends no news: look again when its lease would have run out.
@@ -176,11 +178,5 @@ class Guard:
     def _told(self, decision: Replay | Refuse) -> Answer:
         if isinstance(decision, Refuse):
             return refusal(decision)
-        self._executions.detach(self._note_replay(decision.receipt))
+        self._replays.count(decision.receipt.request_id)
         return replayed(decision.receipt, decision.response)
-
-    async def _note_replay(self, receipt: Receipt) -> None:
-        try:
-            await self._store.note(receipt.request_id, Note.REPLAYED)
-        except StoreUnavailable as error:
-            log.warning("replay-not-counted", request_id=str(receipt.request_id), error=str(error))

@@ -151,6 +151,22 @@ async def test_a_waiter_learns_that_the_owner_died() -> None:
     assert (await guard.once(ACTION, REQUEST)).replayed
 
 
+async def test_a_waiter_takes_over_what_was_purged() -> None:
+    guard, store, execute = guarded(answered(), held=True)
+    first = asyncio.ensure_future(guard.once(ACTION, REQUEST))
+    await execute.started.wait()
+    second = asyncio.ensure_future(guard.once(ACTION, REQUEST))
+    while not store.watches:
+        await asyncio.sleep(0)
+    del store.receipts[ID]
+    store.ring(ID)
+    while execute.sent < 2:
+        await asyncio.sleep(0)
+    execute.go.set()
+    assert (await second).executed
+    assert (await first).reason == "executed-twice"
+
+
 @pytest.mark.parametrize("phase", [WirePhase.SENDING, WirePhase.SENT, WirePhase.HEAD_RECEIVED])
 async def test_what_may_have_happened_is_never_sent_again(phase: WirePhase) -> None:
     guard, _, execute = guarded(lost(phase), answered())
