@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ("stores",)
+pytest_plugins = ("stores", "servers")
 
 # No test asserts on time: on a busy machine an example, or the making of one, may take as long as it likes.
 settings.register_profile("onceproxy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -138,7 +138,7 @@ class Cluster:
         made.rename(self.directory)
 
     def _remove_misleading_pid(self) -> None:
-        """Remove a pid file that a crash left, if its pid is something else now, or a zombie.
+        """Remove the pid files that a crash left, if their pid is something else now, or a zombie.
 
         Postgres would take that for its server and refuse to start. It sees to a pid that is gone itself.
         """
@@ -147,6 +147,7 @@ class Cluster:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, 0)
                 (self.directory / "postmaster.pid").unlink()
+                (self.socket_dir / f"{SOCKET}.lock").unlink(missing_ok=True)
 
     def _make_socket_dir(self) -> None:
         directory = self.socket_dir
