@@ -4,6 +4,7 @@
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY config ./config
 COPY proxy ./proxy
 RUN python -m venv /opt/onceproxy \
  && /opt/onceproxy/bin/pip install --no-cache-dir --constraint constraints.txt .

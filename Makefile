@@ -52,7 +52,7 @@ package: $(STAMP) ## Build the distributions and try the wheel in an environment
 	$(BIN)/python -m build --outdir dist .
 	rm -rf build/wheel-check && $(PYTHON) -m venv build/wheel-check
 	build/wheel-check/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
-	cd build && wheel-check/bin/onceproxy --version && wheel-check/bin/onceproxy check
+	cd build && wheel-check/bin/onceproxy --version && wheel-check/bin/onceproxy check && wheel-check/bin/onceproxy presets stripe | cmp - ../config/presets/stripe.yaml
 
 schema: $(STAMP) ## Write config/onceproxy.schema.json anew
 	$(BIN)/python -m onceproxy.config.schema

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from onceproxy.config.document import KeyPath
+from onceproxy.config.shipped import load_preset, preset_names
 
 Wrong = Iterator[tuple[KeyPath, str]]
 
@@ -17,6 +18,14 @@ _OUTCOMES = ("completed", "released", "in_doubt")
 
 def contradictions(values: dict[str, Any]) -> Wrong:
     """Yield what does not fit together, with the key to change."""
+    listed = values.get("presets")
+    presets: list[Any] = listed if isinstance(listed, list) else []
+    shipped: dict[str, str] = {}
+    for at, preset in enumerate(presets):
+        if preset in presets[:at]:
+            yield ("presets", at), "is there already; the first is enough"
+        elif preset in preset_names():
+            shipped |= {route.name: preset for route in load_preset(preset).routes}
     defaults = _mapping(values, "defaults")
     if defaults.get("in_doubt") == "probe":
         yield ("defaults", "in_doubt"), "probe needs a probe, which each route has of its own; set it there"
@@ -27,6 +36,9 @@ def contradictions(values: dict[str, Any]) -> Wrong:
         if isinstance(route, dict):
             key: KeyPath = ("routes", at)
             yield from _name(key, route, names, at)
+            if isinstance(route.get("name"), str) and route["name"] in shipped:
+                preset = shipped[route["name"]]
+                yield (*key, "name"), f"is the name of a route of the preset {preset}, too; choose another"
             yield from _guard(key, route)
             yield from _resend(key, route, defaults)
             yield from _probe(key, route, defaults)

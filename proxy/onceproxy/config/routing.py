@@ -17,6 +17,7 @@ from onceproxy.config.identity import (
 )
 from onceproxy.config.model import Settings
 from onceproxy.config.routes import MatchSection, RouteSection
+from onceproxy.config.shipped import load_preset
 from onceproxy.config.texts import parse_source
 from onceproxy.config.treatment import Defaults, Outcomes, ProbeSection, RouteTreatment
 from onceproxy.core.matching import Condition, HostGlob, Match, Scalar
@@ -36,6 +37,9 @@ from onceproxy.core.rules import (
     Source,
 )
 
+OWN = "routes["
+"""How the origin of a route of the file itself begins."""
+
 _WHOLE_BODY = {
     "all": BodyRules(BodyForm.AUTO),
     "none": BodyRules(BodyForm.NONE),
@@ -46,8 +50,11 @@ _WHOLE_BODY = {
 
 def route_table(settings: Settings) -> RouteTable:
     """Return all routes of a configuration and the one for what none of them takes."""
-    routes = [
-        _route(section, settings.defaults, f"routes[{at}]") for at, section in enumerate(settings.routes)
+    routes = [_route(section, settings.defaults, f"{OWN}{at}]") for at, section in enumerate(settings.routes)]
+    routes += [
+        _route(section, settings.defaults, f"preset {name}")
+        for name in settings.presets
+        for section in load_preset(name).routes
     ]
     default = Route(
         identity=_identity(None, settings.defaults),

@@ -1,0 +1,20 @@
+"""What is allowed and yet hardly meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onceproxy.config.model import Settings
+from onceproxy.config.routing import OWN, route_table
+from onceproxy.core.shadows import shadows
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """Yield what a person should know of settings that are valid."""
+    for route, earlier in shadows(route_table(settings).routes):
+        if route.origin.startswith(OWN) or not earlier.origin.startswith(OWN):
+            yield (
+                f"{route.origin} ({route.name}) is never reached: {earlier.name} comes before it and takes "
+                "all that it matches; put the narrower one first"
+            )
+        # A route of the file that takes the place of a preset's is what the order is for.
