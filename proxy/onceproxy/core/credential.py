@@ -9,60 +9,109 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from typing import Any, cast
+
+import http_sf
 
 from onceproxy.core.canonical import pack
 from onceproxy.core.messages import RawHeaders
+from onceproxy.core.rules import IdentityRules, Place, Source
 
-_API_KEY_HEADERS = frozenset(
+CREDENTIAL_HEADERS = frozenset(
     {
         b"api-key",
         b"apikey",
+        b"authorization",
         b"cookie",
         b"private-token",
+        b"signature-input",
         b"x-access-token",
         b"x-api-key",
         b"x-auth-token",
         b"x-goog-api-key",
     }
 )
-_CREDENTIALS = _API_KEY_HEADERS | {b"authorization", b"signature", b"signature-input"}
 _AWS_KEY_ID = re.compile(rb"credential=([^/,\s]+)", re.IGNORECASE)
 _DIGEST_MEMBERS = re.compile(rb'(username|realm)\s*=\s*("(?:[^"\\]|\\.)*"|[^,\s]+)', re.IGNORECASE)
-_SIGNATURE_KEYID = re.compile(rb'keyid\s*=\s*"([^"]*)"', re.IGNORECASE)
+_CAVAGE_KEYID = re.compile(rb'keyid\s*=\s*"([^"]*)"', re.IGNORECASE)
+_VOLATILE = frozenset({"created", "expires", "nonce"})  # parameters of RFC 9421 §2.3 that each try has anew
 
 
 def carries_credential(name: bytes) -> bool:
     """Say whether a header of this name (any case) is part of a credential."""
-    return name.lower() in _CREDENTIALS
+    return name.lower() in CREDENTIAL_HEADERS or name.lower() == b"signature"
 
 
-def stable_credential(headers: RawHeaders) -> bytes:
-    """Return the stable parts of all credentials in a request, packed; empty where there is none."""
-    parts = []
-    for name, value in headers:
-        lower = name.lower()
-        if lower == b"authorization":
-            parts.append(pack([lower, *_stable_authorization(value)]))
-        elif lower == b"signature-input":
-            parts.append(pack([lower, *sorted(_SIGNATURE_KEYID.findall(value))]))
-        elif lower in _API_KEY_HEADERS:
-            parts.append(pack([lower, value]))
-    return pack(sorted(parts))
+def stable_credential(headers: RawHeaders, rules: IdentityRules | None = None) -> bytes:
+    """Return the stable parts of all credentials in a request, packed; empty where there is none.
+
+    Headers that the route puts into the scope are left out: they make another action, not another credential.
+    """
+    scope = rules.scope if rules is not None else ()
+    in_scope = {
+        part.name.lower().encode("ascii")
+        for part in scope
+        if isinstance(part, Source) and part.place is Place.HEADER
+    }
+    counted = CREDENTIAL_HEADERS - in_scope
+    return pack(
+        sorted(
+            pack([name.lower(), *stable_value(name, value)])
+            for name, value in headers
+            if name.lower() in counted
+        )
+    )
 
 
-def credential_digest(key: bytes, headers: RawHeaders) -> bytes:
-    """Return the keyed digest of a request's credential (32 bytes), or empty where it carries none."""
-    stable = stable_credential(headers)
+def credential_digest(key: bytes, headers: RawHeaders, rules: IdentityRules | None = None) -> bytes:
+    """Return the keyed digest of a request's credential (32 bytes).
+
+    Empty where the request carries none, or its route takes any.
+    """
+    if rules is not None and rules.any_credential:
+        return b""
+    stable = stable_credential(headers, rules)
     return hmac.new(key, stable, hashlib.sha256).digest() if stable else b""
+
+
+def stable_value(name: bytes, value: bytes) -> list[bytes]:
+    """Return the parts of a header's value that are the same on each try; if none are known, the value."""
+    match name.lower():
+        case b"authorization":
+            return _stable_authorization(value)
+        case b"signature-input":
+            return _stable_signature(value)
+        case _:
+            return [value]
 
 
 def _stable_authorization(value: bytes) -> list[bytes]:
     scheme, _, rest = value.strip().partition(b" ")
     scheme = scheme.lower()
+    found: list[bytes] = []
     if scheme.startswith(b"aws4-"):
-        return [scheme, *_AWS_KEY_ID.findall(rest)]
-    if scheme == b"digest":
-        return [scheme, *(member for pair in sorted(_DIGEST_MEMBERS.findall(rest)) for member in pair)]
-    if scheme == b"signature":
-        return [scheme, *_SIGNATURE_KEYID.findall(rest)]
-    return [scheme, rest.strip()]
+        found = _AWS_KEY_ID.findall(rest)
+    elif scheme == b"digest":
+        found = [member for pair in sorted(_DIGEST_MEMBERS.findall(rest)) for member in pair]
+    elif scheme == b"signature":
+        found = _CAVAGE_KEYID.findall(rest)
+    return [scheme, *(found or [rest.strip()])]
+
+
+def _stable_signature(value: bytes) -> list[bytes]:
+    """Reduce Signature-Input (RFC 9421 §4.1) to the keyid, or else to what each try has in common."""
+    try:
+        signatures = cast("dict[str, tuple[Any, dict[str, Any]]]", http_sf.parse(value, tltype="dictionary"))
+    except http_sf.StructuredFieldError:
+        return [value]
+    stable = []
+    for _, (_, parameters) in sorted(signatures.items()):
+        who = {"keyid": parameters["keyid"]} if "keyid" in parameters else parameters
+        stable.append(
+            pack(
+                part.encode("utf-8")
+                for name in sorted(who.keys() - _VOLATILE)
+                for part in (name, str(who[name]))
+            )
+        )
+    return stable

@@ -59,9 +59,11 @@ Decision = Replay | Wait | Ask | Resend | Refuse | Claimable
 
 
 def decide(action: Action, receipt: Receipt | None) -> Decision:
-    """Decide what a copy of ``action`` gets that meets ``receipt``."""
+    """Decide what a copy of ``action`` gets that meets ``receipt``: its own, or one of an action like it."""
     if receipt is None:
         return Claimable()
+    if receipt.request_id != action.request_id:
+        return _looks_repeated(action, receipt)
     same = receipt.fingerprint == action.fingerprint
     if receipt.state is State.RELEASED and same:
         # Nothing happened, so there is nothing to keep from another credential: the first may have been bad.
@@ -103,6 +105,20 @@ def decide(action: Action, receipt: Receipt | None) -> Decision:
             )
         case State.RELEASED | State.ABSENT:
             return Claimable()
+
+
+def _looks_repeated(action: Action, earlier: Receipt) -> Refuse:
+    return _refuse(
+        action,
+        earlier,
+        ProblemType.LOOKS_REPEATED,
+        f"The same was asked for {round(earlier.first_age)} s ago under another key (or none), and this "
+        f"route holds such requests: {earlier.request_id} is {earlier.state.value}. Nothing was sent for "
+        "this one. If it is a retry, send it as it was sent first, with that key. If it is meant to happen "
+        "once more, send it with Onceproxy-Action and an id of its own, the same on each of its retries.",
+        extra=(("earlier", str(earlier.request_id)), ("earlier_state", earlier.state.value)),
+        tell_more=False,
+    )
 
 
 def _in_doubt(action: Action, receipt: Receipt) -> Decision:

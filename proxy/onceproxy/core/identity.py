@@ -1,120 +1,137 @@
-"""Who an action is: the request_id, a pure function of the request and of who asks.
+"""Who an action is: the request_id, a pure function of the request, of who asks, and of the route's rules.
 
-Version 1 is ``SHA-256(pack("onceproxy/1", kind, scope, …))`` over length-prefixed parts, so that no two
-lists of parts collide by concatenation. Kind ``key`` goes on with origin, namespace and key; kind
+Version 1 is ``SHA-256(pack("onceproxy/1", kind, scope, action, …))`` over length-prefixed parts, so that no
+two lists of parts collide by concatenation. Kind ``key`` goes on with origin, namespace and key; kind
 ``fingerprint`` with the fingerprint itself.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 
-import http_sf
-
-from onceproxy.core.canonical import (
-    CANONICAL_VERSION,
-    canonical_body,
-    canonical_escapes,
-    canonical_pairs,
-    pack,
-)
-from onceproxy.core.messages import Request, header_values
+from onceproxy.core.canonical import CANONICAL_VERSION, pack
+from onceproxy.core.contents import Content
+from onceproxy.core.fingerprints import CanonicalForm, canonical_form
+from onceproxy.core.injection import with_key
+from onceproxy.core.keys import BadKey, MissingKey, find_key, missing_key, read_key
+from onceproxy.core.messages import Request
 from onceproxy.core.receipts import IdentityKind, RequestId
+from onceproxy.core.rules import IdentityRules, InjectAs, Missing
+from onceproxy.core.scopes import Scope, scope_of
 
-KEY_HEADER = "Idempotency-Key"
-MAX_KEY = 255
-_VISIBLE = re.compile(rb"[\x21-\x7e]+")
+__all__ = [
+    "BadKey",
+    "Examined",
+    "Identity",
+    "MissingKey",
+    "UnknownVersion",
+    "examine",
+    "identify",
+    "read_key",
+]
+
+DEFAULT_RULES = IdentityRules()
+VERSIONS = frozenset({CANONICAL_VERSION})
+"""The versions of the canonical form that this code can still make."""
 
 
-class BadKey(ValueError):
-    """A client's key can't be used; the text says why and what to do."""
+class UnknownVersion(ValueError):
+    """A canonical form of a version that this code does not know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An action's identity and the fingerprint of the request that it was first seen with.
+    """An action's identity, the fingerprint of the request that it was first seen with, and whose it is.
 
-    ``key`` is the client's key, unquoted, where it sent one.
+    ``scope`` is in words, without secrets. ``key`` is the client's own, unquoted, where it sent one.
     """
 
     request_id: RequestId
     kind: IdentityKind
     fingerprint: bytes
     canonical: int = CANONICAL_VERSION
+    scope: tuple[str, ...] = ()
     key: bytes | None = None
 
 
-def read_key(values: list[bytes]) -> bytes | None:
-    """Return the key that the header's lines name, or None where there is no such header.
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An identity and what it was made from. ``outgoing`` is the request as it is to be sent upstream.
 
-    A bare token and a string of RFC 9651 name the same key (draft-ietf-httpapi-idempotency-key-header §2.1
-    wants a string; most APIs take a bare value).
-
-    Raises:
-        BadKey: more than one line, empty, over 255 characters, or with anything but visible ASCII.
+    ``keyed``: the upstream will see a key that is the same for all copies, the client's or ours.
     """
-    if not values:
-        return None
-    if len(values) > 1:
-        raise BadKey(f"{KEY_HEADER} is there {len(values)} times; send it once")
-    key = values[0].strip()
-    if key.startswith(b'"'):
-        key = _unquoted(key)
-    if not key:
-        raise BadKey(f"{KEY_HEADER} is empty; leave it out or send 1 to {MAX_KEY} visible ASCII characters")
-    if len(key) > MAX_KEY:
-        raise BadKey(f"{KEY_HEADER} has {len(key)} characters; at most {MAX_KEY} are allowed")
-    if not _VISIBLE.fullmatch(key):
-        raise BadKey(f"{KEY_HEADER} holds something else than visible ASCII characters")
-    return key
+
+    identity: Identity
+    form: CanonicalForm
+    scope: Scope
+    outgoing: Request
+    keyed: bool
 
 
-def _unquoted(value: bytes) -> bytes:
-    try:
-        item = http_sf.parse(value, tltype="item")
-    except http_sf.StructuredFieldError:
-        raise BadKey(f"{KEY_HEADER} starts with a quote but is no string of RFC 9651") from None
-    # An item is a bare value and its parameters; only the value names the key.
-    bare = item[0] if isinstance(item, tuple) else item
-    return str(bare).encode("ascii")
+def identify(
+    request: Request,
+    rules: IdentityRules = DEFAULT_RULES,
+    *,
+    user: str | None = None,
+    action: bytes | None = None,
+    canonical: int = CANONICAL_VERSION,
+) -> Identity:
+    """Return the identity of the action that ``request`` asks for; see ``examine``."""
+    return examine(request, rules, user=user, action=action, canonical=canonical).identity
 
 
-def fingerprint(request: Request) -> bytes:
-    """Return the digest of what is asked for: method, origin, path, query and canonical body (32 bytes)."""
-    path, _, query = request.target.partition(b"?")
-    parts = (
-        b"fingerprint/%d" % CANONICAL_VERSION,
-        request.method.encode("ascii"),
-        str(request.origin).encode("ascii"),
-        canonical_escapes(path),
-        canonical_pairs(query),
-        pack(canonical_body(request.headers, request.body.read())),
-    )
-    return hashlib.sha256(pack(parts)).digest()
+def examine(
+    request: Request,
+    rules: IdentityRules = DEFAULT_RULES,
+    *,
+    user: str | None = None,
+    action: bytes | None = None,
+    canonical: int = CANONICAL_VERSION,
+) -> Examined:
+    """Return the identity of the action that ``request`` asks for, and what it is made from.
 
-
-def identify(request: Request, *, scope: tuple[str, ...] = (), action: bytes | None = None) -> Identity:
-    """Return the identity of the action that ``request`` asks for.
-
-    ``scope`` says whose action it is. ``action`` is the value of ``Onceproxy-Action``: another value is
-    another action, the way to say "again, on purpose".
+    ``user`` is the proxy's user. ``action`` is the value of ``Onceproxy-Action``: another value is another
+    action, the way to say "again, on purpose". ``canonical`` asks for the form of a former version.
 
     Raises:
         BadKey: the request's key can't be used.
+        MissingKey: there is none, and the rules do not take the fingerprint in its place.
+        UnknownVersion: ``canonical`` is none of ``VERSIONS``.
     """
-    key = read_key(header_values(request.headers, KEY_HEADER))
-    print_ = fingerprint(request)
+    if canonical not in VERSIONS:
+        raise UnknownVersion(f"canonical version {canonical} is not known to this onceproxy")
+    content = Content(request)
+    key = find_key(request, content, rules)
+    if key is None and rules.missing is not Missing.FINGERPRINT:
+        raise missing_key(rules)
+    scope = scope_of(user, request, content, rules)
+    form = canonical_form(request, content, rules.fingerprint, canonical)
     kind = IdentityKind.FINGERPRINT if key is None else IdentityKind.KEY
     parts = [
-        b"onceproxy/%d" % CANONICAL_VERSION,
+        b"onceproxy/%d" % canonical,
         kind.value.encode("ascii"),
-        pack(part.encode("utf-8") for part in scope),
+        pack(scope.parts),
         b"" if action is None else pack([action]),
     ]
+    fingerprint = form.digest
     if key is None:
-        parts.append(print_)
+        parts.append(fingerprint)
     else:
-        parts += [str(request.origin).encode("ascii"), KEY_HEADER.lower().encode("ascii"), key]
-    return Identity(RequestId(hashlib.sha256(pack(parts)).digest()), kind, print_, key=key)
+        parts += [str(request.origin).encode("ascii"), rules.namespace.encode("utf-8"), key]
+    request_id = RequestId(hashlib.sha256(pack(parts)).digest())
+    outgoing = None
+    if key is None and rules.inject_key is not None:
+        outgoing = with_key(request, content, rules.inject_key, injected(request_id, rules.inject_as))
+    return Examined(
+        Identity(request_id, kind, fingerprint, canonical, scope.words, key),
+        form,
+        scope,
+        outgoing=outgoing or request,
+        keyed=key is not None or outgoing is not None,
+    )
+
+
+def injected(request_id: RequestId, form: InjectAs) -> str:
+    """Return a request_id as the key that goes upstream."""
+    return str(request_id) if form is InjectAs.REQUEST_ID else str(request_id.uuid)

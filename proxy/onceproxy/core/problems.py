@@ -20,6 +20,7 @@ class ProblemType(Enum):
     """The problems there are: slug, status, title, Proxy-Status error type (RFC 9209 §2.3)."""
 
     BAD_REQUEST = "bad-request", 400, "The request can't be understood", "http_request_error"
+    MISSING_KEY = "missing-key", 400, "The request has no idempotency key", "http_request_error"
     BAD_KEY = "bad-key", 400, "The idempotency key can't be used", "http_request_error"
     CREDENTIAL_MISMATCH = (
         "credential-mismatch",
@@ -30,6 +31,12 @@ class ProblemType(Enum):
     REQUEST_TIMEOUT = "request-timeout", 408, "The request did not arrive in time", "http_request_error"
     IN_PROGRESS = "in-progress", 409, "The same action is still at work", "http_request_denied"
     OUTCOME_UNKNOWN = "outcome-unknown", 409, "Nobody can know whether it happened", "http_request_denied"
+    LOOKS_REPEATED = (
+        "looks-repeated",
+        409,
+        "The same was asked for just now, under another key",
+        "http_request_denied",
+    )
     BODY_NOT_KEPT = (
         "receipt-body-not-kept",
         409,

@@ -10,6 +10,7 @@ from uuid import UUID
 from onceproxy.core.attempts import WirePhase
 from onceproxy.core.messages import Response
 from onceproxy.core.policies import Policy
+from onceproxy.core.rules import FreshKey
 from onceproxy.core.states import State
 
 
@@ -37,6 +38,13 @@ class RequestId:
     def __str__(self) -> str:
         return "oid_" + base64.b32encode(self.digest).decode("ascii").rstrip("=").lower()
 
+    @property
+    def uuid(self) -> UUID:
+        """The first 122 bits as a UUID of version 8 (RFC 9562 §5.8)."""
+        number = int.from_bytes(self.digest[:16], "big")
+        number &= ~(0xF << 76 | 0x3 << 62)
+        return UUID(int=number | 0x8 << 76 | 0x2 << 62)
+
     @classmethod
     def parse(cls, text: str) -> RequestId:
         """Read what ``str()`` shows.
@@ -55,13 +63,28 @@ class RequestId:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """What actions have in common that ask for the same under different keys.
+
+    ``digest`` is 32 bytes. ``treatment`` says what becomes of an action that is like an earlier one whose
+    first attempt began less than ``window`` seconds ago (more than 0); with ``ALLOW`` nobody looks, and the
+    digest is kept for those that come later.
+    """
+
+    digest: bytes
+    treatment: FreshKey
+    window: float
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """What a client means to happen once, as the store needs to know it.
 
     ``fingerprint`` is 32 bytes. ``credential`` is a digest of the stable part of the upstream credential, or
     empty where the request carried none or the route does not care. ``url`` holds no query. ``canonical`` is
     the version of the canonical form. ``policy`` is what its route says now; a receipt keeps none of it but
-    its own times. ``key`` is the client's own idempotency key, unquoted, where it sent one.
+    its own times. ``key`` is the client's own idempotency key, unquoted, where it sent one. ``likeness`` is
+    there where the route cares for fresh keys.
     """
 
     request_id: RequestId
@@ -75,6 +98,7 @@ class Action:
     url: str
     policy: Policy
     key: bytes | None = None
+    likeness: Likeness | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +106,15 @@ class Claim:
     """The exclusive right to send an action once. ``token`` is new for each attempt.
 
     ``doubtful``: an earlier attempt is in doubt, and this one was allowed all the same. Whatever it proves
-    about itself, that nothing happened it can't prove.
+    about itself, that nothing happened it can't prove. ``like``: an earlier action that asks for the same
+    under another key, where the route wants to be told.
     """
 
     request_id: RequestId
     token: UUID
     attempt: int
     doubtful: bool = False
+    like: RequestId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,20 @@ class FreshKey(StrEnum):
     HOLD = "hold"  # refused with 409 looks-repeated
 
 
+class InjectAs(StrEnum):
+    """How our request_id is spelled as a key: some APIs take no more than 36 or 45 characters."""
+
+    REQUEST_ID = "request_id"  # whole: 56 characters
+    UUID = "uuid"  # its first 122 bits, in 36 characters
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which of many named things count. ``include`` None is all of them; ``exclude`` is taken off after."""
+    """Which of many named things count. ``include`` None is all of them; ``exclude`` is taken off after.
+
+    Where something that ``include`` names is not there, all things count but the excluded ones: what is left
+    could be the same for requests that are not. So ``include`` is for what each request has.
+    """
 
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
@@ -67,7 +78,10 @@ class BodyForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BodyRules:
-    """How a body is read, and which of its members count: JSONPaths for JSON, names for forms."""
+    """How a body is read, and which of its members count: JSONPaths for JSON, names for forms.
+
+    ``members`` go with ``JSON`` and ``FORM``. A body that can't be read so is read whole, as ``AUTO`` does.
+    """
 
     form: BodyForm = BodyForm.AUTO
     members: Selection = ALL
@@ -94,8 +108,9 @@ class IdentityRules:
     ``keys`` are tried in order. ``strict``: a header's key must be a string of RFC 9651. ``namespace`` keeps
     the keys of routes apart that share an origin; routes without one share theirs. ``scope`` holds
     ``PROXY_USER`` and sources. ``any_credential``: a receipt answers whatever upstream credential a copy
-    carries. ``fresh_key`` looks back ``fresh_key_window`` seconds (more than 0). ``inject_key``: where our
-    request_id goes upstream when the client sent no key.
+    carries. ``fresh_key`` looks back ``fresh_key_window`` seconds (more than 0). ``inject_key``: the header
+    or the JSON member (``$.name``, ``$.outer.name``) by which our request_id goes upstream when the client
+    sent no key, spelled as ``inject_as`` says.
     """
 
     keys: tuple[Source, ...] = (KEY_HEADER,)
@@ -108,3 +123,4 @@ class IdentityRules:
     fresh_key: FreshKey = FreshKey.ALLOW
     fresh_key_window: float = 3600.0
     inject_key: Source | None = None
+    inject_as: InjectAs = InjectAs.REQUEST_ID

@@ -11,18 +11,21 @@ from typing import cast
 import structlog
 from aiohttp import web
 
+from onceproxy.core.actions import action_of
 from onceproxy.core.attempts import SendFailed
-from onceproxy.core.identity import BadKey, Identity, identify
+from onceproxy.core.identity import BadKey, MissingKey
 from onceproxy.core.messages import RawHeaders, Request
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action
 from onceproxy.core.routes import Route, RouteTable
+from onceproxy.core.rules import IdentityRules
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.guard import Guard
 from onceproxy.ingress.client_connection import ClientConnection
 from onceproxy.ingress.connect import Connector, relay_client
+from onceproxy.ingress.identifying import examine_arrived, passes_by
 from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
 from onceproxy.ingress.ports import OpenResponse, Outbound
 from onceproxy.ingress.relay import RelayEnd
@@ -57,7 +60,7 @@ class Handler:
         guard: Guard,
         outbound: Outbound,
         connector: Connector,
-        credential: Callable[[RawHeaders], bytes],
+        credential: Callable[[RawHeaders, IdentityRules], bytes],
         rules: IngressRules,
     ) -> None:
         self._guard = guard
@@ -80,8 +83,10 @@ class Handler:
                 route = await _find(rules.routes, replace(incoming.request, body=body))
             if route.guards(incoming.request) and route.policy.mode is not Mode.OFF:
                 if body is None:
+                    if passes_by(incoming.request, route.identity):
+                        return await self._pass_through(request, incoming, None)
                     body = await _read_body(request, rules.request_body)
-                return await self._guarded(incoming, body, route)
+                return await self._guarded(request, incoming, body, route)
             return await self._pass_through(request, incoming, body)
         except Refused as refused:
             return ProblemResponse(refused.problem, close=True)
@@ -94,28 +99,22 @@ class Handler:
             )
         return await self._connector.serve(request, read_connect(request))
 
-    async def _guarded(self, incoming: Incoming, body: Capture, route: Route) -> web.StreamResponse:
+    async def _guarded(
+        self, request: web.BaseRequest, incoming: Incoming, body: Capture, route: Route
+    ) -> web.StreamResponse:
         started = time.monotonic()
-        outgoing = replace(incoming.request, body=body)
-        scope = () if incoming.user is None else (f"user:{incoming.user}",)
+        whole = replace(incoming.request, body=body)
         try:
-            # Canonicalising a large body takes long enough to hold up every other connection.
-            identity = await _identify(outgoing, scope, incoming.action)
+            examined = await examine_arrived(whole, incoming, route)
         except BadKey as error:
-            return ProblemResponse(Problem(ProblemType.BAD_KEY, f"{error}. Nothing was sent."))
-        action = Action(
-            request_id=identity.request_id,
-            kind=identity.kind,
-            canonical=identity.canonical,
-            scope=scope,
-            fingerprint=identity.fingerprint,
-            credential=self._credential(outgoing.headers),
-            route=route.name,
-            method=outgoing.method,
-            url=outgoing.url,
-            policy=route.policy,
-            key=identity.key,
-        )
+            return _not_sent(ProblemType.BAD_KEY, error, route)
+        except MissingKey as error:
+            return _not_sent(ProblemType.MISSING_KEY, error, route)
+        if examined is None:
+            return await self._pass_through(request, incoming, body)
+        outgoing = examined.outgoing
+        credential = self._credential(whole.headers, route.identity)
+        action = action_of(examined, route, credential, insisted=incoming.action is not None)
         answer = await self._guard.once(action, outgoing)
         _log_decision(action, answer, time.monotonic() - started)
         return answer_response(answer)
@@ -123,7 +122,7 @@ class Handler:
     async def _pass_through(
         self, request: web.BaseRequest, incoming: Incoming, early: Capture | None
     ) -> web.StreamResponse:
-        """Send a request on as it arrives; ``early`` is its body where a route needed it to match."""
+        """Send a request on as it arrives; ``early`` is its body where it had to be read to tell."""
         if early is None:
             body, length = _request_body(request)
             if body is not None:
@@ -172,10 +171,8 @@ async def _find(routes: RouteTable, request: Request) -> Route:
     return await asyncio.to_thread(routes.find, request)
 
 
-async def _identify(request: Request, scope: tuple[str, ...], action: bytes | None) -> Identity:
-    if request.body.size <= _INLINE:
-        return identify(request, scope=scope, action=action)
-    return await asyncio.to_thread(identify, request, scope=scope, action=action)
+def _not_sent(kind: ProblemType, error: Exception, route: Route) -> ProblemResponse:
+    return ProblemResponse(Problem(kind, f"{error}. Nothing was sent.", route=route.name))
 
 
 def _request_body(request: web.BaseRequest) -> tuple[AsyncIterator[bytes] | None, int | None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from aiohttp import http_parser
 
 from onceproxy.core.messages import RawHeaders
+from onceproxy.core.rules import IdentityRules
 from onceproxy.guard.guard import Guard
 from onceproxy.ingress.client_connection import ClientConnection, ClientServer
 from onceproxy.ingress.connect import Connector, Leaves
@@ -33,7 +34,7 @@ class Listener:
         guard: Guard,
         outbound: Outbound,
         leaves: Leaves,
-        credential: Callable[[RawHeaders], bytes],
+        credential: Callable[[RawHeaders, IdentityRules], bytes],
         rules: IngressRules,
         *,
         intercept: bool,

@@ -134,9 +134,9 @@ def test_scope_and_action_count_and_do_not_collide() -> None:
     request = post(b"{}")
     ids = [
         identify(request),
-        identify(request, scope=("user:a",)),
-        identify(request, scope=("user:a", "b")),
-        identify(request, scope=("user:ab",)),
+        identify(request, user="a"),
+        identify(request, user="ab"),
+        identify(request, user=""),
         identify(request, action=b"user:a"),
         identify(request, action=b""),
         identify(request, action=b"2"),
@@ -156,7 +156,7 @@ def test_a_key_takes_the_place_of_the_fingerprint() -> None:
 
 @pytest.mark.parametrize("spelling", [b"abc-1", b'"abc-1"', b' "abc-1" ', b'"abc-1"; v=2'])
 def test_a_bare_key_and_a_quoted_one_are_the_same(spelling: bytes) -> None:
-    assert read_key([spelling]) == b"abc-1"
+    assert read_key([spelling], "Key") == b"abc-1"
 
 
 @pytest.mark.parametrize(
@@ -174,12 +174,12 @@ def test_a_bare_key_and_a_quoted_one_are_the_same(spelling: bytes) -> None:
 )
 def test_keys_that_cannot_be_used(values: list[bytes], words: str) -> None:
     with pytest.raises(BadKey, match=words):
-        read_key(values)
+        read_key(values, "Key")
 
 
 def test_no_key_is_no_error() -> None:
-    assert read_key([]) is None
-    assert read_key([b"x" * 255]) == b"x" * 255
+    assert read_key([], "Key") is None
+    assert read_key([b"x" * 255], "Key") == b"x" * 255
 
 
 @given(st.binary(min_size=32, max_size=32))
@@ -203,7 +203,7 @@ def test_the_identity_is_the_same_in_every_process() -> None:
         "from onceproxy.core.messages import *\n"
         "print(identify(Request('POST', Origin('https', 'api.example.com', 443), b'/v1/charges?b=2&a=1',"
         " ((b'Content-Type', b'application/json'),), BytesBody(b'{\"b\": [1, 2.50], \"a\": null}')),"
-        " scope=('user:run-42',)).request_id)"
+        " user='run-42').request_id)"
     )
     for seed in ("0", "1"):
         out = subprocess.run(

@@ -1,0 +1,57 @@
+"""From a request's identity to the action that the guard takes: what its route's rules make of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from onceproxy.core.canonical import pack
+from onceproxy.core.identity import Examined
+from onceproxy.core.policies import InDoubt, Policy
+from onceproxy.core.receipts import Action, Likeness
+from onceproxy.core.routes import Route
+from onceproxy.core.rules import FreshKey
+
+
+def action_of(examined: Examined, route: Route, credential: bytes, *, insisted: bool) -> Action:
+    """Return the action.
+
+    ``credential`` is the digest of the upstream credential. ``insisted``: the client says by Onceproxy-Action
+    that it means this one, so it is not held for being like an earlier one.
+    """
+    identity = examined.identity
+    return Action(
+        request_id=identity.request_id,
+        kind=identity.kind,
+        canonical=identity.canonical,
+        scope=identity.scope,
+        fingerprint=identity.fingerprint,
+        credential=credential,
+        route=route.name,
+        method=examined.outgoing.method,
+        url=examined.outgoing.url,
+        policy=_policy(examined, route),
+        key=identity.key,
+        likeness=_likeness(examined, route, credential, insisted=insisted),
+    )
+
+
+def _policy(examined: Examined, route: Route) -> Policy:
+    """Return the route's policy; without a key that should have been put in, the upstream knows no copies."""
+    wanted = route.identity.inject_key is not None
+    if wanted and not examined.keyed and route.policy.in_doubt is InDoubt.RESEND:
+        return replace(route.policy, in_doubt=InDoubt.REFUSE)
+    return route.policy
+
+
+def _likeness(examined: Examined, route: Route, credential: bytes, *, insisted: bool) -> Likeness | None:
+    rules = route.identity
+    if rules.fresh_key is FreshKey.ALLOW:
+        return None
+    # Another credential is another account: the same words there ask for something else.
+    parts = (pack(examined.scope.parts), examined.identity.fingerprint, credential)
+    return Likeness(
+        hashlib.sha256(pack(parts)).digest(),
+        FreshKey.ALLOW if insisted else rules.fresh_key,
+        rules.fresh_key_window,
+    )

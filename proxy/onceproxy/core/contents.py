@@ -1,0 +1,92 @@
+"""A request's body as identity reads it: decoded once, parsed once, whoever asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from onceproxy.core.canonical import NotCanonical, media_type
+from onceproxy.core.codings import decode
+from onceproxy.core.json_text import parse_json
+from onceproxy.core.messages import RawHeaders, Request, header_values
+from onceproxy.core.multipart import Part, split_parts
+from onceproxy.core.pairs import Pair, split_pairs
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART_FORM = "multipart/form-data"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A JSON document; its value may well be None."""
+
+    document: Any
+
+
+def is_json(kind: str) -> bool:
+    """Say whether a media type is that of JSON (RFC 6839 §3.1)."""
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def content_codings(headers: RawHeaders) -> list[bytes]:
+    """Return the content codings in the order in which they were applied, in lower case."""
+    listed = b",".join(header_values(headers, "content-encoding"))
+    codings = [coding.strip().lower() for coding in listed.split(b",")]
+    return [coding for coding in codings if coding not in (b"", b"identity")]
+
+
+class Content:
+    """The body of one request, read as it is asked for. What can't be read is None."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.kind = media_type(request.headers)
+        self.codings = content_codings(request.headers)
+
+    @cached_property
+    def raw(self) -> bytes:
+        """The bytes as they are sent."""
+        return self._request.body.read()
+
+    @cached_property
+    def decoded(self) -> bytes | None:
+        """The bytes without their content codings."""
+        if not self.codings:
+            return self.raw
+        try:
+            return decode(self.raw, self.codings)
+        except NotCanonical:
+            return None
+
+    @cached_property
+    def json(self) -> Parsed | None:
+        """The body as JSON, whatever its media type says."""
+        if self.decoded is None:
+            return None
+        try:
+            return Parsed(parse_json(self.decoded))
+        except NotCanonical:
+            return None
+
+    @cached_property
+    def pairs(self) -> list[Pair] | None:
+        """The pairs of a urlencoded form."""
+        if self.decoded is None or self.kind != URLENCODED:
+            return None
+        if self.decoded.lstrip()[:1] in (b"{", b"["):
+            return None  # JSON under the media type that curl gives it: an & in a string separates nothing
+        try:
+            return split_pairs(self.decoded)
+        except NotCanonical:
+            return None
+
+    @cached_property
+    def parts(self) -> list[Part] | None:
+        """The parts of a multipart body."""
+        if self.decoded is None or not self.kind.startswith("multipart/"):
+            return None
+        try:
+            return split_parts(header_values(self._request.headers, "content-type")[0], self.decoded)
+        except NotCanonical:
+            return None
