@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from onceproxy.core.decisions import Ask, Claimable, Refuse, Replay, Resend, Wait, decide, in_progress
 from onceproxy.core.messages import Request
 from onceproxy.core.policies import Duplicate, Mode
@@ -24,6 +26,8 @@ from onceproxy.guard.ports import Execute, Meter, NoMeter, NoSpool, Spool, Store
 from onceproxy.guard.probing import Prober
 from onceproxy.guard.replays import Replays
 from onceproxy.guard.sharing import SharedReads, Turns
+
+log = structlog.get_logger("onceproxy.guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,14 @@ class Guard:
                 "Retry later: it is safe.",
             )
         if isinstance(found, Claim):
+            if found.like is not None:
+                self._meter.looks_repeated(action.route)
+                log.warning(
+                    "looks-repeated",
+                    request_id=str(action.request_id),
+                    earlier=str(found.like),
+                    route=action.route,
+                )
             return await self._executions.run(action, found, request)
         return found
 

@@ -96,7 +96,8 @@ class Store(Protocol):
         """Claim an action, or return the receipt that stands in the way.
 
         A claim is durable when this returns. A receipt that is ``released`` with the same fingerprint, or
-        whose ttl ran out, is claimed again.
+        whose ttl ran out, is claimed again. An action that is to be held for its likeness to an earlier one
+        gets the receipt of that one.
         """
         ...
 
@@ -207,6 +208,10 @@ class Meter(Protocol):
         """A copy was sent in mode ``observe`` that would have been treated as ``would`` says."""
         ...
 
+    def looks_repeated(self, route: str) -> None:
+        """An action was sent that asks for the same as one just before it, under another key."""
+        ...
+
 
 class NoMeter:
     """Counts nothing."""
@@ -215,4 +220,7 @@ class NoMeter:
         """Do nothing."""
 
     def observed(self, route: str, would: str) -> None:
+        """Do nothing."""
+
+    def looks_repeated(self, route: str) -> None:
         """Do nothing."""

@@ -7,10 +7,14 @@ our own token, and is our claim.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
+
 from onceproxy.core.decisions import Claimable, Resend, decide
-from onceproxy.core.receipts import Action, Claim, Receipt
+from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
+from onceproxy.core.rules import FreshKey
 from onceproxy.core.states import State
 from onceproxy.guard.ports import StoreUnavailable
 from onceproxy.store.connection import Connections
@@ -28,7 +32,8 @@ class InstanceNotLive(StoreUnavailable):
 async def claim(connections: Connections, action: Action, token: UUID, instance: UUID) -> Claim | Receipt:
     """Claim ``action`` for ``instance`` under ``token``, or return the receipt that stands in the way.
 
-    Safe to repeat with the same token. Raises what asyncpg raises.
+    That may be the one of an earlier action like it, where the route holds those. Safe to repeat with the
+    same token. Raises what asyncpg raises.
 
     Raises:
         InstanceNotLive: the instance's lease ran out, or it was ended.
@@ -36,17 +41,17 @@ async def claim(connections: Connections, action: Action, token: UUID, instance:
     """
     request_id = action.request_id
     for _ in range(ROUNDS):
-        row = await connections.run(
-            "claim",
-            request_id.digest,
-            token,
-            instance,
-            *action_values(action),
-            timeout=TRY,
+        row, like = await _try(
+            connections, action, (request_id.digest, token, instance, *action_values(action))
         )
-        assert row is not None
+        if row is None:
+            assert like is not None
+            if (earlier := await look(connections, like)) is not None:
+                return earlier.receipt
+            continue  # purged since
         if row["attempt"] is not None:
-            return Claim(request_id, token, row["attempt"], doubtful=row["previous"] == State.IN_DOUBT)
+            doubtful = row["previous"] == State.IN_DOUBT
+            return Claim(request_id, token, row["attempt"], doubtful=doubtful, like=like)
         seen = await look(connections, request_id)
         if seen is not None and seen.token == token:
             # An earlier try of ours got through. If it is lost already, then so is our lease.
@@ -58,6 +63,28 @@ async def claim(connections: Connections, action: Action, token: UUID, instance:
         if seen is not None and not _is_free(seen.receipt, action):
             return seen.receipt
     raise StoreUnavailable(f"others claim and release {request_id} all the time")
+
+
+async def _try(
+    connections: Connections, action: Action, values: tuple[object, ...]
+) -> tuple[asyncpg.Record | None, RequestId | None]:
+    """Return what the claim returned (None: it was not even tried), and an earlier action like this one."""
+    likeness = action.likeness
+    if likeness is None or likeness.treatment is FreshKey.ALLOW:
+        return await connections.run("claim", *values, timeout=TRY), None
+    question = (action.request_id.digest, likeness.digest, timedelta(seconds=likeness.window))
+    if likeness.treatment is FreshKey.WARN:
+        found = await connections.run("find_like", *question, timeout=TRY)
+        return await connections.run("claim", *values, timeout=TRY), _request_id(found)
+    # Of two that come at the same instant, the second one looks when the first one's claim is committed.
+    async with connections.transaction(TRY) as run:
+        await run("lock_likeness", int.from_bytes(likeness.digest[:8], "big", signed=True))
+        like = _request_id(await run("find_like", *question))
+        return (await run("claim", *values) if like is None else None), like
+
+
+def _request_id(row: asyncpg.Record | None) -> RequestId | None:
+    return RequestId(row["request_id"]) if row is not None else None
 
 
 def _is_free(receipt: Receipt, action: Action) -> bool:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -81,6 +84,14 @@ async def connect_patiently(url: str, connect_timeout: float) -> asyncpg.Connect
         await asyncio.sleep(seconds)
 
 
+class Run(Protocol):
+    """Runs a statement by its name and returns its first row."""
+
+    async def __call__(self, name: str, *values: object) -> asyncpg.Record | None:
+        """Raises what asyncpg raises."""
+        ...
+
+
 class Connections:
     """Two pools over one database. Statements run by name, each in a transaction of its own."""
 
@@ -110,10 +121,35 @@ class Connections:
         ``timeout`` seconds are allowed for a connection to come free, and again for the statement. When this
         raises anything but a plain refusal by the server, the statement may have been committed or not.
         """
-        pool = self._reserved if reserved else self._common
+        async with self._lent(self._reserved if reserved else self._common, timeout) as connection:
+            row: asyncpg.Record | None = await connection.fetchrow(sql(name), *values, timeout=timeout)
+        return row
+
+    @asynccontextmanager
+    async def transaction(self, timeout: float) -> AsyncIterator[Run]:
+        """Give what runs statements, by name, in one transaction that is committed at the end.
+
+        ``timeout`` seconds are allowed for a connection to come free, and again for all of it. When this
+        raises, the transaction may have been committed or not.
+        """
+        async with self._lent(self._common, timeout) as connection:
+            try:
+                async with asyncio.timeout(timeout):
+                    transaction = connection.transaction(isolation="read_committed")
+                    await transaction.start()
+                    yield lambda name, *values: connection.fetchrow(sql(name), *values)
+                    await transaction.commit()
+            except BaseException:
+                connection.terminate()  # and the transaction with it, which nobody else must go on with
+                raise
+
+    @asynccontextmanager
+    async def _lent(
+        self, pool: asyncpg.Pool, timeout: float
+    ) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
         connection = await pool.acquire(timeout=timeout)
         try:
-            row: asyncpg.Record | None = await connection.fetchrow(sql(name), *values, timeout=timeout)
+            yield connection
         except (asyncio.CancelledError, TimeoutError, asyncpg.InternalClientError):
             # Postgres cancels whatever a backend is doing when the cancel request gets there, which may be
             # the next user's statement: never hand such a connection on.
@@ -126,7 +162,6 @@ class Connections:
             raise
         finally:
             await pool.release(connection)
-        return row
 
     async def close(self) -> None:
         """Close both pools: politely for a few seconds, then by force."""

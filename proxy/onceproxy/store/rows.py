@@ -29,7 +29,7 @@ def readable(text: str) -> str:
 
 
 def action_values(action: Action) -> tuple[Any, ...]:
-    """The parameters $4 to $16 of the statement ``claim``."""
+    """The parameters $4 to $17 of the statement ``claim``."""
     policy = action.policy
     return (
         action.kind.value,
@@ -45,6 +45,7 @@ def action_values(action: Action) -> tuple[Any, ...]:
         policy.after_ttl is AfterTtl.NEW,
         _window(policy.resend_window),
         policy.in_doubt.value,
+        action.likeness.digest if action.likeness is not None else None,
     )
 
 

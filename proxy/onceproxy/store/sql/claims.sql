@@ -4,7 +4,8 @@
 -- Claim an action if nothing stands in the way.
 -- $1 request_id, $2 token, $3 instance, $4 kind, $5 canonical, $6 scope, $7 fingerprint, $8 credential,
 -- $9 route, $10 method, $11 url, $12 ttl, $13 tombstone, $14 whether an expired receipt gives way to a new
--- action, $15 how long after the first attempt a doubt gives way (null: never), $16 by which policy.
+-- action, $15 how long after the first attempt a doubt gives way (null: never), $16 by which policy,
+-- $17 likeness.
 -- Returns one row: live (the instance's own lease runs), attempt (null: not claimed), and previous, the state in
 -- which the receipt was.
 -- The row lock that ON CONFLICT takes decides between racing claims. The look ahead in `candidate` decides
@@ -36,11 +37,12 @@ WITH owner AS (
 ), claimed AS (
     INSERT INTO receipts (
         request_id, state, previous, attempt, token, instance, kind, canonical, scope, fingerprint, credential,
-        route, method, url, ttl, tombstone
+        route, method, url, ttl, tombstone, likeness
     )
     SELECT
         $1::bytea, 'claimed', 'absent', 1, $2::uuid, instance_id, $4::text, $5::integer, $6::text[], $7::bytea,
-        $8::bytea, $9::text, $10::text, $11::text, $12::interval, $13::interval
+        $8::bytea, $9::text, $10::text, $11::text, $12::interval, $13::interval,
+        $17::bytea
     FROM candidate
     ON CONFLICT (request_id) DO UPDATE SET
         state = 'claimed',
@@ -58,6 +60,7 @@ WITH owner AS (
         url = excluded.url,
         ttl = excluded.ttl,
         tombstone = excluded.tombstone,
+        likeness = excluded.likeness,
         created_at = CASE
             WHEN receipts.state IN ('completed', 'tombstone') THEN clock_timestamp()
             ELSE receipts.created_at
