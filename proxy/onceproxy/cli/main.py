@@ -18,6 +18,7 @@ COMMANDS = {
     "ca": ("ca", "ca", "The local CA's certificate."),
     "receipts": ("receipts", "receipts", "List and show receipts."),
     "migrate": ("migrate", "migrate", "Create or update the database's tables."),
+    "gc": ("gc", "gc", "Remove what has expired from the database."),
 }
 
 

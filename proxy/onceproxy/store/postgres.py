@@ -19,12 +19,14 @@ from onceproxy.guard.ports import (
     StoreUnavailable,
     Watch,
 )
+from onceproxy.store import retention, sweeping
 from onceproxy.store.abandoned import Abandoned
 from onceproxy.store.claims import InstanceNotLive, claim
 from onceproxy.store.connection import Connections, connect_patiently
 from onceproxy.store.durability import check_server
 from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, DataDirUnusable, is_outage
 from onceproxy.store.leases import Lease
+from onceproxy.store.periodic import Periodic
 from onceproxy.store.reading import look
 from onceproxy.store.resolutions import resolve
 from onceproxy.store.retrying import persist
@@ -55,6 +57,10 @@ class PostgresStore:
         self._lease = lease
         self._watching = watching
         self._abandoned = Abandoned(connections)
+        self._chores = (
+            Periodic("putting claims of dead proxies in doubt", self._sweep, sweeping.EVERY),
+            Periodic("removing what has expired", self._collect, retention.EVERY),
+        )
         self._credential_key = credential_key
         self._patience = patience
 
@@ -107,6 +113,8 @@ class PostgresStore:
         try:
             await life.begin()
             await store._watching.start()
+            for chore in store._chores:
+                chore.start()
         except (asyncio.CancelledError, DataDirUnusable):
             await store.close()
             raise
@@ -117,6 +125,8 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Hand over: this instance ends, and its open claims are in doubt for whoever sees them first."""
+        for chore in self._chores:
+            await chore.stop()
         await self._abandoned.close(GIVE_BACK)
         await self._watching.stop()
         await self._lease.end()
@@ -235,6 +245,14 @@ class PostgresStore:
         in doubt, and may have sent the action again since.
         """
         return self._lease.runs() if claim is None else self._lease.covers(claim.token)
+
+    async def _sweep(self) -> None:
+        if lost := await sweeping.sweep(self._connections):
+            log.warning("put %d claims of dead proxies in doubt", lost)
+
+    async def _collect(self) -> None:
+        log.info("removed what has expired: %s", await retention.collect(self._connections))
+        await sweeping.forget_instances(self._connections)
 
 
 async def _prepare(url: str, connect_timeout: float, *, allow_unsafe_durability: bool) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,8 @@ from onceproxy.store.connection import Connections
 
 PAGE = 500  # receipts looked at in one transaction
 TRY = 30.0  # seconds for one statement
+EVERY = 600.0  # seconds between two walks: receipts are kept for hours, and need not go to the minute
+BUSY = 0.2  # seconds until a page is tried again that another walk held up
 ORPHANED = timedelta(days=2)  # longer than the longest time that an upstream may be given (24 h)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,9 +26,10 @@ class Collected:
     parts: int = 0
 
 
-async def collect(connections: Connections, page: int = PAGE) -> Collected:
+async def collect(connections: Connections, page: int = PAGE, *, patiently: bool = False) -> Collected:
     """Walk through all receipts once, ``page`` (1 or more) at a time. May run beside anything.
 
+    Where another one walks at the same time, this one ends early, or takes turns with it if ``patiently``.
     Raises what asyncpg raises; what was done until then stays done.
     """
     after, last = _EPOCH, b""
@@ -33,6 +37,12 @@ async def collect(connections: Connections, page: int = PAGE) -> Collected:
     while True:
         row = await connections.run("collect", after, last, page, timeout=TRY)
         assert row is not None
+        if not row["alone"]:
+            # A lock of the transaction's and not of the session's: pools between us may share sessions out.
+            if not patiently:
+                return Collected(expired, forgotten)
+            await asyncio.sleep(BUSY)
+            continue
         expired += row["expired"]
         forgotten += row["forgotten"]
         if row["created_at"] is None:

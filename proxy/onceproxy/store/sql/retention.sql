@@ -2,14 +2,19 @@
 -- no column that changes needs an index.
 
 -- name: collect
--- Expire and forget what is due among the next receipts of a walk through the table.
+-- Expire and forget what is due among the next receipts of a walk through the table, unless another one is at it
+-- now. The number means nothing; it is the first eight bytes of SHA-256('onceproxy retention').
 -- $1 created_at and $2 request_id of the last one of the page before, $3 how many.
--- Returns one row: created_at and request_id of the last one looked at (null: the walk is over), expired and
--- forgotten.
-WITH page AS (
+-- Returns one row: alone (false: another one is at it, and nothing was done), created_at and request_id of the last
+-- one looked at (null: the walk is over), expired and forgotten.
+WITH alone AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(x'ad57d607402e975c'::bigint) AS granted
+), page AS (
     SELECT request_id, created_at
     FROM receipts
-    WHERE created_at >= $1::timestamptz AND (created_at, request_id) > ($1::timestamptz, $2::bytea)
+    WHERE (SELECT granted FROM alone)
+        AND created_at >= $1::timestamptz
+        AND (created_at, request_id) > ($1::timestamptz, $2::bytea)
     ORDER BY created_at, request_id
     LIMIT $3::integer
 ), forgotten AS (
@@ -48,6 +53,7 @@ WITH page AS (
     SELECT created_at, request_id FROM page ORDER BY created_at DESC, request_id DESC LIMIT 1
 )
 SELECT
+    (SELECT granted FROM alone) AS alone,
     (SELECT created_at FROM last) AS created_at,
     (SELECT request_id FROM last) AS request_id,
     (SELECT count(*) FROM expired) AS expired,

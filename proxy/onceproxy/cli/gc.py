@@ -1,0 +1,35 @@
+"""`onceproxy gc`: clean the database up now."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from onceproxy.cli.database import database
+from onceproxy.cli.errors import startup_errors
+from onceproxy.cli.settings import settings_options
+from onceproxy.config.model import Settings
+from onceproxy.store.collecting import Cleaned, clean_database
+
+
+@click.command()
+@settings_options("config", "database", "data_dir")
+def gc(settings: Settings) -> None:
+    """Remove what has expired, and put in doubt what dead proxies had claimed.
+
+    Running proxies do the same from time to time; this does it now, and says what it did.
+    """
+    with startup_errors():
+        cleaned = asyncio.run(_clean(settings))
+    collected = cleaned.collected
+    click.echo(f"{collected.expired} receipts expired: their responses are gone")
+    click.echo(f"{collected.forgotten} receipts forgotten: their rows are gone")
+    click.echo(f"{collected.parts} loose parts of bodies removed")
+    click.echo(f"{cleaned.lost} claims of dead proxies put in doubt")
+    click.echo(f"{cleaned.instances} dead proxies forgotten")
+
+
+async def _clean(settings: Settings) -> Cleaned:
+    async with database(settings) as url:
+        return await clean_database(url, connect_timeout=settings.limits.database_timeout)

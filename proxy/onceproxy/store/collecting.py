@@ -1,0 +1,48 @@
+"""Cleaning a database up on its own, without becoming an instance of it: what `onceproxy gc` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onceproxy.store.connection import Connections, connect_patiently, describe
+from onceproxy.store.errors import SchemaMissing
+from onceproxy.store.retention import Collected, collect
+from onceproxy.store.schema import all_migrations, read_version
+from onceproxy.store.sweeping import forget_instances, sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What was done: ``lost`` claims of dead instances, what was collected, and instances removed."""
+
+    lost: int
+    collected: Collected
+    instances: int
+
+
+async def clean_database(url: str, *, connect_timeout: float = 30.0) -> Cleaned:
+    """Do at once all that proxies do from time to time. May run beside them.
+
+    ``connect_timeout`` is for how many seconds a connection is tried for. Raises what asyncpg raises.
+
+    Raises:
+        DatabaseUnreachable: no connection.
+        SchemaMissing: there are no receipts of this version.
+        SchemaTooNew: a newer version migrated the database.
+    """
+    connection = await connect_patiently(url, connect_timeout)
+    try:
+        version = await read_version(connection)
+    finally:
+        connection.terminate()
+    if version < len(all_migrations()):
+        raise SchemaMissing(f"{describe(url)} holds no receipts of this version yet: run `onceproxy migrate`")
+    connections = await Connections.open(url, 2)
+    try:
+        return Cleaned(
+            lost=await sweep(connections),
+            collected=await collect(connections, patiently=True),
+            instances=await forget_instances(connections),
+        )
+    finally:
+        await connections.close()
