@@ -12,12 +12,12 @@ from pathlib import Path
 import structlog
 
 from onceproxy.admin.listener import AdminListener
+from onceproxy.admin.metrics import Metrics
 from onceproxy.config.model import Address, Settings
 from onceproxy.config.routing import route_table
 from onceproxy.core.credential import credential_digest
 from onceproxy.guard.draining import Draining
 from onceproxy.guard.guard import Guard, GuardLimits
-from onceproxy.guard.ports import NoMeter
 from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.handler import IngressRules
 from onceproxy.ingress.leaves import LeafCerts
@@ -99,14 +99,16 @@ async def start(settings: Settings) -> Proxy:
             upstream_context(settings.tls.upstream_ca),
         )
         parts.push_async_callback(upstream.aclose)
+        metrics = Metrics()
         spool = SpoolDirectory(spool_directory(settings), store.credential_key, settings.limits.spool)
         guard = Guard(
             store,
             upstream,
             GuardLimits(receipt_body=settings.limits.receipt_body),
             spool=spool,
+            meter=metrics,
         )
-        draining = Draining(store, spool, NoMeter())
+        draining = Draining(store, spool, metrics)
         # Before the first copy comes, and after nobody can come any more.
         await draining.start()
         parts.push_async_callback(draining.stop)
@@ -126,7 +128,7 @@ async def start(settings: Settings) -> Proxy:
             head_timeout=settings.limits.head_timeout,
             idle_timeout=settings.limits.idle_timeout,
         )
-        admin = AdminListener(store.may_send)
+        admin = AdminListener(store.may_send, metrics)
         parts.push_async_callback(admin.close)
         proxy = Proxy(guard, listener, AsyncExitStack())
         proxy.admin_url = await _listen(admin, settings.admin.listen, "admin.listen")

@@ -1,4 +1,4 @@
-"""The admin listener: is the process alive, and may it be sent requests?"""
+"""The admin listener: is the process alive, may it be sent requests, and what has it counted?"""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from onceproxy.admin.metrics import Metrics
+
 
 class AdminListener:
-    """Serves ``/healthz`` and ``/readyz`` on a port of its own.
+    """Serves ``/healthz``, ``/readyz`` and ``/metrics`` on a port of its own.
 
     ``ready`` says whether guarded requests can be served now.
     """
 
-    def __init__(self, ready: Callable[[], bool]) -> None:
+    def __init__(self, ready: Callable[[], bool], metrics: Metrics) -> None:
         self._ready = ready
+        self._metrics = metrics
         application = web.Application()
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/metrics", self._show_metrics)
         self._runner = web.AppRunner(application, access_log=None)
 
     async def listen(self, host: str, port: int) -> int:
@@ -39,3 +43,6 @@ class AdminListener:
         if self._ready():
             return web.json_response({"status": "ready"})
         return web.json_response({"status": "not ready"}, status=503)
+
+    async def _show_metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.page(), headers={"Content-Type": self._metrics.content_type})

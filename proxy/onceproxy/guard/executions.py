@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ import structlog
 from onceproxy.core.attempts import NOTHING_SENT, Attempt, Failure, WirePhase
 from onceproxy.core.messages import Request
 from onceproxy.core.outcomes import EVENTS, Outcome, OutcomeKind, after_doubt, classify
-from onceproxy.core.policies import InDoubt
+from onceproxy.core.policies import InDoubt, Mode
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action, Claim
 from onceproxy.core.states import State, advance
@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 
 log = structlog.get_logger("onceproxy.guard")
 
+WATCHING = 1.0  # seconds that an answer waits for its receipt in mode observe, which must hold up nobody
 LAST_TRY = 3.0  # seconds in which the store may take the settlements of a stop, before they go to the spool
 
 
@@ -66,7 +67,17 @@ class Executions:
         Cancelling the call, or leaving the stream, does not stop it.
         """
         stream = Stream(request, action.policy.outcomes, self._receipt_body)
-        running = self.detach(self._run(action, claim, request, stream))
+        begun = Answer(claim.request_id, State.CLAIMED, claim.attempt, "streaming", executed=True)
+        return await self._follow(self._run(action, claim, request, stream), stream, begun)
+
+    async def run_unguarded(self, action: Action, request: Request, begun: Answer) -> Answer:
+        """Send once without a claim, for a mode in which everything is sent; ``begun`` is what is known."""
+        stream = Stream(request, action.policy.outcomes, self._receipt_body)
+        return await self._follow(self._run_unguarded(action, request, stream, begun), stream, begun)
+
+    async def _follow(self, work: Coroutine[Any, Any, Answer], stream: Stream, begun: Answer) -> Answer:
+        """Return what comes of an attempt, or ``begun`` with its stream if that is sooner."""
+        running = self.detach(work)
         try:
             either: set[asyncio.Future[Any]] = {running, stream.begun}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -75,15 +86,7 @@ class Executions:
             raise
         if running.done():
             return running.result()
-        return Answer(
-            claim.request_id,
-            State.CLAIMED,
-            claim.attempt,
-            "streaming",
-            response=stream.response,
-            executed=True,
-            stream=stream.pieces(),
-        )
+        return replace(begun, response=stream.response, stream=stream.pieces())
 
     def detach(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run work that outlives the client, and that a stop waits for."""
@@ -121,7 +124,7 @@ class Executions:
 
     async def _run(self, action: Action, claim: Claim, request: Request, stream: Stream) -> Answer:
         try:
-            attempt = await self._send(action, claim, request, stream)
+            attempt = await self._send(action, request, stream, partial(self._store.may_send, claim))
             answer = await self._settle(action, claim, attempt)
             if answer.response is not None:
                 stream.finish()
@@ -136,6 +139,20 @@ class Executions:
         finally:
             stream.cut()
 
+    async def _run_unguarded(self, action: Action, request: Request, stream: Stream, begun: Answer) -> Answer:
+        try:
+            attempt = await self._send(action, request, stream, _always)
+            if attempt.response is not None:
+                stream.finish()
+            return replace(
+                begun,
+                response=attempt.response,
+                problem=upstream_problem(attempt) if attempt.response is None else None,
+                executed=attempt.phase not in NOTHING_SENT,
+            )
+        finally:
+            stream.cut()
+
     async def _settle(self, action: Action, claim: Claim, attempt: Attempt) -> Answer:
         outcome = classify(attempt, action.policy.outcomes)
         if claim.doubtful:
@@ -143,11 +160,13 @@ class Executions:
         settlement = settlement_of(attempt, outcome, action.policy, self._receipt_body)
         storing = self.detach(self._settling.settle(claim, settlement, action.route))
         slow = settlement.kept_size / SLOWEST_STORE
-        done, _ = await asyncio.wait({storing}, timeout=self._patience + slow)
-        if not done:
+        watched_only = action.policy.mode is Mode.OBSERVE
+        patience = WATCHING if watched_only else self._patience + slow
+        done, _ = await asyncio.wait({storing}, timeout=patience)
+        if not done and not watched_only:
             return _stored_later(action, claim)
-        reason = outcome.reason
-        if storing.result() is Settled.SUPERSEDED:
+        reason = outcome.reason if done else "stored-later"
+        if done and storing.result() is Settled.SUPERSEDED:
             reason = self._superseded(action, claim, outcome)
         response, problem = attempt.response, None
         if response is None:
@@ -160,7 +179,7 @@ class Executions:
             )
         return Answer(
             claim.request_id,
-            advance(State.CLAIMED, EVENTS[outcome.kind]),
+            advance(State.CLAIMED, EVENTS[outcome.kind]) if done else State.CLAIMED,
             claim.attempt,
             reason,
             response=response,
@@ -175,9 +194,11 @@ class Executions:
             self._meter.executed_twice(action.route)
         return reason
 
-    async def _send(self, action: Action, claim: Claim, request: Request, stream: Stream) -> Attempt:
+    async def _send(
+        self, action: Action, request: Request, stream: Stream, may_send: Callable[[], bool]
+    ) -> Attempt:
         """Send, and keep what has arrived where the response has no end."""
-        attempt = await self._sent(action, claim, request, stream)
+        attempt = await self._sent(action, request, stream, may_send)
         stream.arrived()
         if attempt.response is not None or stream.response is None:
             return attempt
@@ -188,14 +209,16 @@ class Executions:
             partial=stream.response,
         )
 
-    async def _sent(self, action: Action, claim: Claim, request: Request, stream: Stream) -> Attempt:
+    async def _sent(
+        self, action: Action, request: Request, stream: Stream, may_send: Callable[[], bool]
+    ) -> Attempt:
         """Send, unless told to stop meanwhile: then nobody can know how far it came."""
         # Where the upstream knows copies, one that is lost to a closing connection is simply sent again.
         reuse_idle = None if action.policy.in_doubt is InDoubt.RESEND else action.policy.reuse_idle
         sending = asyncio.ensure_future(
             self._execute.send(
                 request,
-                partial(self._store.may_send, claim),
+                may_send,
                 reuse_idle=reuse_idle,
                 head_arrived=stream.head_arrived,
             )
@@ -221,6 +244,10 @@ class Executions:
                 detail="the proxy failed while it was sending",
             )
         return sending.result()
+
+
+def _always() -> bool:
+    return True
 
 
 def _stored_later(action: Action, claim: Claim) -> Answer:

@@ -21,7 +21,7 @@ from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
 from onceproxy.crashpoints import reach
 from onceproxy.guard.answers import Answer, not_sent, refusal, replayed
 from onceproxy.guard.executions import Executions
-from onceproxy.guard.observing import observe
+from onceproxy.guard.observing import Watcher
 from onceproxy.guard.ports import Execute, Meter, NoMeter, NoSpool, Spool, Store, StoreUnavailable, Watch
 from onceproxy.guard.probing import Prober
 from onceproxy.guard.replays import Replays
@@ -68,6 +68,7 @@ class Guard:
             receipt_body=limits.receipt_body,
             patience=limits.store_patience,
         )
+        self._watcher = Watcher(store, self._executions, self._meter)
         self._prober = Prober(store, execute, limit=limits.receipt_body, clock=clock)
         self._replays = Replays(store, self._executions)
         self._reads = SharedReads(store)
@@ -86,8 +87,8 @@ class Guard:
                 ProblemType.SHUTTING_DOWN,
                 "The proxy is shutting down. Nothing was sent for this copy. Retry later: it is safe.",
             )
-        if action.policy.mode is Mode.OBSERVE:
-            return await observe(action, request, self._store, self._execute, self._executions, self._meter)
+        if action.policy.mode is not Mode.ENFORCE:
+            return await self._watcher.once(action, request)
         try:
             found = await self._claim_or_tell(action, request)
         except StoreUnavailable as error:

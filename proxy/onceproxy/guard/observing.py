@@ -1,62 +1,90 @@
-"""Mode ``observe``: everything is sent, and what the guard would have done is recorded.
+"""Modes ``observe`` and ``off``: everything is sent; ``observe`` records what the guard would have done.
 
 For a team that looks before it leaps. Receipts are claimed and settled as ever, so the record is real; only
-nobody is refused, kept waiting or answered from them.
+nobody is refused, kept waiting or answered from them. Nor does anybody go without an answer because the store
+is away: the copy is sent all the same, and nothing is known of it afterwards.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import structlog
 
-from onceproxy.core.attempts import NOTHING_SENT, Attempt
 from onceproxy.core.decisions import Ask, Claimable, Refuse, Replay, Resend, Wait, decide
 from onceproxy.core.messages import Request
-from onceproxy.core.problems import ProblemType, upstream_problem
+from onceproxy.core.policies import Mode
+from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Action, Claim, Receipt
 from onceproxy.core.rules import FreshKey
 from onceproxy.guard.answers import Answer
-from onceproxy.guard.executions import Executions
-from onceproxy.guard.ports import Execute, Meter, Note, Store, StoreUnavailable
+from onceproxy.guard.executions import WATCHING, Executions
+from onceproxy.guard.ports import Meter, Note, Store, StoreUnavailable
 
 log = structlog.get_logger("onceproxy.guard")
 
-
-async def observe(
-    action: Action,
-    request: Request,
-    store: Store,
-    execute: Execute,
-    executions: Executions,
-    meter: Meter,
-) -> Answer:
-    """Send one copy whatever is known of the action, and record what would have become of it."""
-    asked = action.likeness
-    if asked is not None and asked.treatment is FreshKey.HOLD:
-        action = replace(action, likeness=replace(asked, treatment=FreshKey.WARN))
-    try:
-        found = await store.claim(action)
-    except StoreUnavailable as error:
-        log.warning("not-observed", request_id=str(action.request_id), error=str(error))
-        return _answer(action, None, await execute.send(request, _always), "store-unavailable")
-    if isinstance(found, Claim):
-        if found.like is not None and asked is not None:
-            held = asked.treatment is FreshKey.HOLD
-            slug = ProblemType.LOOKS_REPEATED.slug
-            await _record(action, f"would-refuse-{slug}" if held else f"would-warn-{slug}", store, meter)
-        return await executions.run(action, found, request)
-    would = would_have(action, found)
-    await _record(action, would, store, meter)
-    return _answer(action, found, await execute.send(request, _always), would)
+NOT_OBSERVED = "store-unavailable"
 
 
-async def _record(action: Action, would: str, store: Store, meter: Meter) -> None:
-    meter.observed(action.route, would)
-    try:
-        await store.note(action.request_id, Note.OBSERVED, would)
-    except StoreUnavailable as error:
-        log.warning("not-recorded", request_id=str(action.request_id), error=str(error))
+class Watcher:
+    """Sends copies whatever is known of their action, and records what would have become of them."""
+
+    def __init__(self, store: Store, executions: Executions, meter: Meter) -> None:
+        self._store = store
+        self._executions = executions
+        self._meter = meter
+
+    async def once(self, action: Action, request: Request) -> Answer:
+        """Send one copy."""
+        if action.policy.mode is Mode.OFF:
+            return await self._send(action, request, None, "off")
+        asked = action.likeness
+        if asked is not None and asked.treatment is FreshKey.HOLD:
+            action = replace(action, likeness=replace(asked, treatment=FreshKey.WARN))
+        found = await self._claim(action)
+        if isinstance(found, Claim):
+            if found.like is not None and asked is not None:
+                held = asked.treatment is FreshKey.HOLD
+                slug = ProblemType.LOOKS_REPEATED.slug
+                self._record(action, f"would-refuse-{slug}" if held else f"would-warn-{slug}")
+            answer = await self._executions.run(action, found, request)
+            if answer.problem is None or answer.problem.type is not ProblemType.STORE_UNAVAILABLE:
+                return answer
+            # Not a byte was sent, because a guarded request must not go without a lease. This one may.
+            found = None
+        if found is None:
+            self._meter.observed(action.route, NOT_OBSERVED)
+            return await self._send(action, request, None, NOT_OBSERVED)
+        would = would_have(action, found)
+        self._record(action, would)
+        return await self._send(action, request, found, would)
+
+    async def _claim(self, action: Action) -> Claim | Receipt | None:
+        """Claim, or return the receipt that is there, or None where the store does not say in time."""
+        if self._executions.overflows:
+            return None
+        try:
+            async with asyncio.timeout(WATCHING):
+                return await self._store.claim(action)
+        except (StoreUnavailable, TimeoutError) as error:
+            log.warning("not-observed", request_id=str(action.request_id), error=str(error))
+            return None
+
+    def _record(self, action: Action, would: str) -> None:
+        self._meter.observed(action.route, would)
+        self._executions.detach(self._note(action, would))
+
+    async def _note(self, action: Action, would: str) -> None:
+        try:
+            await self._store.note(action.request_id, Note.OBSERVED, would)
+        except StoreUnavailable as error:
+            log.warning("not-recorded", request_id=str(action.request_id), error=str(error))
+
+    async def _send(self, action: Action, request: Request, receipt: Receipt | None, reason: str) -> Answer:
+        state, attempt = (receipt.state, receipt.attempt) if receipt is not None else (None, 0)
+        begun = Answer(action.request_id, state, attempt, reason, executed=True)
+        return await self._executions.run_unguarded(action, request, begun)
 
 
 def would_have(action: Action, receipt: Receipt) -> str:
@@ -72,19 +100,3 @@ def would_have(action: Action, receipt: Receipt) -> str:
             return "would-send"
         case Refuse(problem=problem):
             return f"would-refuse-{problem.type.slug}"
-
-
-def _always() -> bool:
-    return True
-
-
-def _answer(action: Action, receipt: Receipt | None, attempt: Attempt, reason: str) -> Answer:
-    return Answer(
-        action.request_id,
-        receipt.state if receipt is not None else None,
-        receipt.attempt if receipt is not None else 0,
-        reason,
-        response=attempt.response,
-        problem=upstream_problem(attempt) if attempt.response is None else None,
-        executed=attempt.phase not in NOTHING_SENT,
-    )

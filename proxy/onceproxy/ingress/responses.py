@@ -230,7 +230,8 @@ def onceproxy_status(answer: Answer) -> str:
         params["reason"] = http_sf.Token(answer.reason)
     if answer.source is not Source.UPSTREAM:
         params["source"] = http_sf.Token(answer.source.value)
-    state = "refused" if answer.state is None else answer.state.value
+    nothing = "unguarded" if answer.executed else "refused"
+    state = nothing if answer.state is None else answer.state.value
     member: Any = (http_sf.Token(state), params)
     # Every parser takes a space before a parameter (RFC 9651 §4.2.3.2), and people read it more easily.
     # Tokens and numbers hold no semicolon of their own.

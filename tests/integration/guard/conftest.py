@@ -56,9 +56,9 @@ async def start_side(open_store: OpenStore, upstream: Upstream) -> AsyncIterator
     started: list[tuple[Guard, UpstreamClient]] = []
 
     async def start_one(
-        meter: Meter | None = None, limits: GuardLimits | None = None, **settings: Any
+        meter: Meter | None = None, limits: GuardLimits | None = None, url: str = "", **settings: Any
     ) -> Side:
-        store = await open_store(**settings)
+        store = await (open_store(url, **settings) if url else open_store(**settings))
         client = UpstreamClient(UpstreamSettings(), ssl.create_default_context())
         guard = Guard(store, client, limits, meter=meter)
         started.append((guard, client))

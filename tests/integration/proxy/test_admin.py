@@ -6,7 +6,8 @@ import json
 
 from integration.proxy.conftest import StartProxy
 from onceproxy.serve import Proxy
-from raw_client import a_request, ask
+from raw_client import a_request, ask, post
+from upstreams import Upstream
 
 
 async def test_health(proxy: Proxy) -> None:
@@ -18,7 +19,7 @@ async def test_health(proxy: Proxy) -> None:
 
 
 async def test_the_clients_port_tells_nothing_of_it(proxy: Proxy) -> None:
-    for path in ("/healthz", "/readyz"):
+    for path in ("/healthz", "/readyz", "/metrics"):
         assert (await ask(proxy.url, a_request("GET", path))).slug == "bad-request"
 
 
@@ -31,3 +32,15 @@ async def test_the_admin_port_is_no_proxy(proxy: Proxy, start_proxy: StartProxy)
         404,
         405,
     )
+
+
+async def test_metrics(start_proxy: StartProxy, upstream: Upstream) -> None:
+    proxy = await start_proxy(defaults={"mode": "observe"})
+    for _ in range(3):
+        assert (await post(proxy.url, f"{upstream.url}/pay")).status == 201
+
+    page = await ask(proxy.admin_url, a_request("GET", "/metrics"))
+
+    assert page.one("Content-Type").startswith("text/plain; version=")
+    assert b'onceproxy_observed_total{route="default",would="would-replay"} 2.0' in page.body
+    assert upstream.executions == 3

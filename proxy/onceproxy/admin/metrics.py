@@ -1,0 +1,52 @@
+"""Counters for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+
+class Metrics:
+    """The guard's ``Meter``, and the page that shows it.
+
+    Labels hold names of the configuration and of the code only, never what a client sends.
+    """
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._executed_twice = Counter(
+            "onceproxy_executed_twice",
+            "Attempts that a later one had superseded, and that did the action, or may have. Must stay 0.",
+            ["route"],
+            registry=self._registry,
+        )
+        self._observed = Counter(
+            "onceproxy_observed",
+            "Copies sent in mode observe that would have been treated otherwise.",
+            ["route", "would"],
+            registry=self._registry,
+        )
+        self._looks_repeated = Counter(
+            "onceproxy_looks_repeated",
+            "Actions that were sent, and look like an earlier one under another key.",
+            ["route"],
+            registry=self._registry,
+        )
+
+    def executed_twice(self, route: str) -> None:
+        """Count an attempt that another one had superseded."""
+        self._executed_twice.labels(route).inc()
+
+    def observed(self, route: str, would: str) -> None:
+        """Count a copy that was sent in mode ``observe``."""
+        self._observed.labels(route, would).inc()
+
+    def looks_repeated(self, route: str) -> None:
+        """Count an action that looks like an earlier one."""
+        self._looks_repeated.labels(route).inc()
+
+    def page(self) -> bytes:
+        """Return all counters in the text format of Prometheus."""
+        return generate_latest(self._registry)
