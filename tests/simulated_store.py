@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 from onceproxy.core.decisions import Claimable, Resend, decide
+from onceproxy.core.messages import Body
 from onceproxy.core.outcomes import EVENTS
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
 from onceproxy.core.states import Event, State, advance
@@ -38,6 +39,7 @@ class SimulatedStore:
     watches: list[tuple[RequestId, asyncio.Event]] = field(default_factory=list)
     fail: int = 0
     lease: bool = True
+    apart: dict[RequestId, Body] = field(default_factory=dict)
 
     def _call(self) -> None:
         if self.fail:
@@ -97,6 +99,10 @@ class SimulatedStore:
     async def read(self, request_id: RequestId) -> Receipt | None:
         self._call()
         return self.receipts.get(request_id)
+
+    async def load(self, receipt: Receipt) -> Body | None:
+        self._call()
+        return self.apart.get(receipt.request_id)
 
     @contextmanager
     def watch(self, request_id: RequestId) -> Iterator[SimulatedWatch]:

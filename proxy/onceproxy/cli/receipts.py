@@ -21,6 +21,7 @@ from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
 from onceproxy.config.units import parse_duration
+from onceproxy.core.messages import Body
 from onceproxy.core.receipts import Receipt, RequestId
 from onceproxy.core.states import State
 from onceproxy.store.catalogue import LIMIT, Catalogue, EventRow, ReceiptRow
@@ -109,17 +110,18 @@ def list_(
 def show(settings: Settings, request_id: RequestId, body: bool, as_json: bool) -> None:
     """Show one receipt, its evidence and its history."""
 
-    async def fetch() -> tuple[Receipt, tuple[EventRow, ...]] | None:
+    async def fetch() -> tuple[tuple[Receipt, tuple[EventRow, ...]] | None, Body | None]:
         async with database(settings) as url, await Catalogue.open(url) as catalogue:
-            return await catalogue.show(request_id)
+            found = await catalogue.show(request_id)
+            return found, await catalogue.body(found[0]) if body and found is not None else None
 
     with startup_errors():
-        found = asyncio.run(fetch())
+        found, content = asyncio.run(fetch())
     if found is None:
         raise click.ClickException(f"there is no receipt {request_id}")
     receipt, events = found
     if body:
-        _write_body(receipt)
+        _write_body(receipt, content)
     elif as_json:
         click.echo(json.dumps(_document(receipt, events)))
     else:
@@ -187,10 +189,12 @@ def _print_receipt(receipt: Receipt, events: tuple[EventRow, ...]) -> None:
         )
 
 
-def _write_body(receipt: Receipt) -> None:
+def _write_body(receipt: Receipt, body: Body | None) -> None:
     if receipt.response is None or not receipt.body_kept:
         raise click.ClickException("the receipt holds no body")
-    for chunk in receipt.response.body.chunks():
+    if body is None:
+        raise click.ClickException("the database does not give the body back as it was: it is damaged")
+    for chunk in body.chunks():
         sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
 

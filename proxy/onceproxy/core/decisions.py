@@ -165,22 +165,30 @@ def being_asked(action: Action, receipt: Receipt) -> Refuse:
 
 def _completed(action: Action, receipt: Receipt) -> Decision:
     if receipt.response is None or not receipt.body_kept:
-        status = receipt.response.status if receipt.response is not None else None
-        return _refuse(
-            action,
-            receipt,
-            ProblemType.BODY_NOT_KEPT,
-            f"The action happened: the upstream answered {status} with {receipt.body_size} bytes, which is "
-            "over the limit for receipts (limits.receipt_body). Do not send it again; "
-            "ask the upstream for the result.",
-            extra=(
-                ("upstream_status", status),
-                ("upstream_headers", _told_headers(receipt)),
-                ("body_size", receipt.body_size),
-                ("body_sha256", receipt.body_digest.hex()),
-            ),
-        )
+        return _without_body(action, receipt, "which is over the limit for receipts (limits.receipt_body)")
     return Replay(receipt, receipt.response)
+
+
+def damaged(action: Action, receipt: Receipt) -> Refuse:
+    """Return the refusal of a copy whose receipt has lost a part of its body."""
+    return _without_body(action, receipt, "which the database of receipts does not give back as they were")
+
+
+def _without_body(action: Action, receipt: Receipt, why: str) -> Refuse:
+    status = receipt.response.status if receipt.response is not None else None
+    return _refuse(
+        action,
+        receipt,
+        ProblemType.BODY_NOT_KEPT,
+        f"The action happened: the upstream answered {status} with {receipt.body_size} bytes, {why}. "
+        "Do not send it again; ask the upstream for the result.",
+        extra=(
+            ("upstream_status", status),
+            ("upstream_headers", _told_headers(receipt)),
+            ("body_size", receipt.body_size),
+            ("body_sha256", receipt.body_digest.hex()),
+        ),
+    )
 
 
 def _told_headers(receipt: Receipt) -> list[list[str]]:

@@ -78,6 +78,25 @@ class BodyNotKept:
         return b""
 
 
+@dataclass(frozen=True, slots=True)
+class BodyApart:
+    """A large body of a receipt, which the store keeps apart: its size and its SHA-256.
+
+    It has to be loaded first. Reading it instead raises ``RuntimeError``: it must never pass for empty.
+    """
+
+    size: int
+    digest: bytes
+
+    def chunks(self) -> Iterator[bytes]:
+        """Refuse."""
+        raise RuntimeError("the body of this receipt was not loaded")
+
+    def read(self) -> bytes:
+        """Refuse."""
+        raise RuntimeError("the body of this receipt was not loaded")
+
+
 @runtime_checkable
 class Digested(Protocol):
     """A body that knows its SHA-256 without being read."""

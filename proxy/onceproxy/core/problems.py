@@ -40,7 +40,7 @@ class ProblemType(Enum):
     BODY_NOT_KEPT = (
         "receipt-body-not-kept",
         409,
-        "It happened, but its response was too large to keep",
+        "It happened, but its response can't be given again",
         "http_request_denied",
     )
     RECEIPT_EXPIRED = (

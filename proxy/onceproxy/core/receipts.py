@@ -124,9 +124,10 @@ class Receipt:
     ``age`` is the seconds since the state last changed, by the database's clock. ``lease_left`` is the
     seconds for which the owner of a ``claimed`` receipt is still believed to live (0 if not claimed).
     ``response`` is the response of a ``completed`` receipt, or the evidence of one in doubt; its body is
-    empty where ``body_kept`` is false, and ``body_size`` and ``body_digest`` (SHA-256) describe what it was.
-    ``phase``, ``failure`` and ``detail`` are the evidence of the last attempt. ``source`` says who told that
-    it happened. ``first_age`` is the seconds since the first attempt was claimed.
+    empty where ``body_kept`` is false, and a ``BodyApart``, to be loaded, where it is large. ``body_size``
+    and ``body_digest`` (SHA-256) describe what it is or was. ``phase``, ``failure`` and ``detail`` are the
+    evidence of the last attempt. ``source`` says who told that it happened. ``first_age`` is the seconds
+    since the first attempt was claimed.
     """
 
     request_id: RequestId

@@ -19,7 +19,7 @@ from onceproxy.core.policies import Duplicate, Mode
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
 from onceproxy.crashpoints import reach
-from onceproxy.guard.answers import Answer, not_sent, refusal, replayed
+from onceproxy.guard.answers import Answer, not_sent, refusal
 from onceproxy.guard.executions import Executions
 from onceproxy.guard.observing import Watcher
 from onceproxy.guard.ports import Execute, Meter, NoMeter, NoSpool, Spool, Store, StoreUnavailable, Watch
@@ -157,14 +157,14 @@ class Guard:
         deadline = self._clock() + (policy.wait if policy.duplicate is Duplicate.WAIT else 0)
         decision = decide(action, receipt)
         if isinstance(decision, Replay | Refuse):
-            return self._told(decision)
+            return await self._told(action, decision)
         with self._store.watch(action.request_id) as watch:
             fresh = False  # what was read before the watch began may have changed unseen
             while True:
                 met: Receipt | None = None
                 match decision:
                     case Replay() | Refuse():
-                        return self._told(decision)
+                        return await self._told(action, decision)
                     case Claimable() | Resend():
                         async with self._turns.take(action.request_id) as mine:
                             if mine:
@@ -188,8 +188,7 @@ class Guard:
         # An owner that dies sends no news: look again when its lease would have run out.
         await watch.news(max(0.0, min(deadline - self._clock(), receipt.lease_left + 0.1)))
 
-    def _told(self, decision: Replay | Refuse) -> Answer:
+    async def _told(self, action: Action, decision: Replay | Refuse) -> Answer:
         if isinstance(decision, Refuse):
             return refusal(decision)
-        self._replays.count(decision.receipt.request_id)
-        return replayed(decision.receipt, decision.response)
+        return await self._replays.answer(action, decision)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from onceproxy.core.attempts import Attempt
-from onceproxy.core.messages import Request, Response
+from onceproxy.core.messages import Body, Request, Response
 from onceproxy.core.outcomes import Outcome
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId, Source
 
@@ -107,6 +107,13 @@ class Store(Protocol):
 
     async def read(self, request_id: RequestId) -> Receipt | None:
         """Return the receipt, if there is one. A claim whose owner's lease ran out turns in_doubt first."""
+        ...
+
+    async def load(self, receipt: Receipt) -> Body | None:
+        """Return the body of a receipt whose response has a ``BodyApart``: all of it, as it was written.
+
+        None: it is gone, together with the receipt, or damaged. A reader, and no transaction.
+        """
         ...
 
     def watch(self, request_id: RequestId) -> AbstractContextManager[Watch]:

@@ -1,12 +1,18 @@
-"""Counting answers from receipts in the audit trail: one entry for all copies that came close together."""
+"""Answers from receipts: with all of the response or not at all, and counted in the audit trail."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import structlog
 
-from onceproxy.core.receipts import RequestId
+from onceproxy.core.decisions import Replay, damaged
+from onceproxy.core.messages import BodyApart
+from onceproxy.core.problems import ProblemType
+from onceproxy.core.receipts import Action, Receipt, RequestId
+from onceproxy.core.states import State
+from onceproxy.guard.answers import Answer, not_sent, refusal, replayed
 from onceproxy.guard.executions import Executions
 from onceproxy.guard.ports import Note, Store, StoreUnavailable
 
@@ -14,7 +20,7 @@ log = structlog.get_logger("onceproxy.guard")
 
 
 class Replays:
-    """Notes replays in the background; a count is not worth a client's wait."""
+    """Answers copies from receipts, and notes it in the background: a count is not worth a client's wait."""
 
     def __init__(self, store: Store, executions: Executions) -> None:
         self._store = store
@@ -22,8 +28,32 @@ class Replays:
         self._counts: Counter[RequestId] = Counter()
         self._writing: set[RequestId] = set()
 
-    def count(self, request_id: RequestId) -> None:
-        """Count one answer."""
+    async def answer(self, action: Action, decision: Replay) -> Answer:
+        """Answer a copy of ``action`` from its receipt, a large body loaded. Raises ``StoreUnavailable``."""
+        receipt, response = decision.receipt, decision.response
+        if isinstance(response.body, BodyApart):
+            body = await self._store.load(receipt)
+            if body is None:
+                return await self._without_body(action, receipt)
+            response = replace(response, body=body)
+        self._count(action.request_id)
+        return replayed(receipt, response)
+
+    async def _without_body(self, action: Action, receipt: Receipt) -> Answer:
+        current = await self._store.read(action.request_id)
+        if current is None or (current.state, current.attempt) != (State.COMPLETED, receipt.attempt):
+            # Its time was up, or somebody purged it, while it was being read.
+            return not_sent(
+                action,
+                ProblemType.STORE_UNAVAILABLE,
+                "The receipt was removed while it was being read. Nothing was sent for this copy. "
+                "Retry: the answer will be the one that a copy without this receipt gets.",
+            )
+        log.error("receipt-damaged", request_id=str(action.request_id), attempt=receipt.attempt)
+        return refusal(damaged(action, receipt))
+
+    def _count(self, request_id: RequestId) -> None:
+        """Note one answer: one entry stands for all that come while the one before is being written."""
         self._counts[request_id] += 1
         if request_id not in self._writing:
             self._writing.add(request_id)

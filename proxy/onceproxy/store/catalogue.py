@@ -10,10 +10,12 @@ from uuid import UUID
 
 import asyncpg
 
+from onceproxy.core.messages import Body, BodyApart
 from onceproxy.core.receipts import IdentityKind, Receipt, RequestId
 from onceproxy.core.states import State
 from onceproxy.store.connection import connect_patiently, describe
 from onceproxy.store.errors import SchemaMissing
+from onceproxy.store.parts import joined
 from onceproxy.store.rows import receipt_of
 from onceproxy.store.schema import all_migrations, read_version
 from onceproxy.store.statements import sql
@@ -137,6 +139,21 @@ class Catalogue:
             return None
         events = await self._connection.fetch(sql("list_events"), request_id.digest)
         return receipt_of(row), tuple(_event_row(event) for event in events)
+
+    async def body(self, receipt: Receipt) -> Body | None:
+        """Return the body of a receipt that was just shown; None: there is none, or not all of it."""
+        if receipt.response is None or not receipt.body_kept:
+            return None
+        if not isinstance(receipt.response.body, BodyApart):
+            return receipt.response.body
+
+        async def fetch(number: int) -> bytes | None:
+            row = await self._connection.fetchrow(
+                sql("read_part"), receipt.request_id.digest, receipt.attempt, number
+            )
+            return bytes(row["data"]) if row is not None else None
+
+        return await joined(fetch, receipt)
 
 
 def _receipt_row(row: asyncpg.Record) -> ReceiptRow:

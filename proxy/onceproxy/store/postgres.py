@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from uuid import UUID, uuid4
 
+from onceproxy.core.messages import Body
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
 from onceproxy.guard.ports import (
     Note,
@@ -26,6 +27,7 @@ from onceproxy.store.connection import Connections, connect_patiently
 from onceproxy.store.durability import check_server
 from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, DataDirUnusable, is_outage
 from onceproxy.store.leases import Lease
+from onceproxy.store.parts import Parts
 from onceproxy.store.periodic import Periodic
 from onceproxy.store.reading import look
 from onceproxy.store.resolutions import resolve
@@ -57,6 +59,7 @@ class PostgresStore:
         self._lease = lease
         self._watching = watching
         self._abandoned = Abandoned(connections)
+        self._parts = Parts(connections)
         self._chores = (
             Periodic("putting claims of dead proxies in doubt", self._sweep, sweeping.EVERY),
             Periodic("removing what has expired", self._collect, retention.EVERY),
@@ -181,12 +184,13 @@ class PostgresStore:
             SettlementRefused: the database is there and does not take it, whatever the reason.
             ValueError: the settlement says completed and brings no response.
         """
+
+        async def once() -> Settled:
+            await self._parts.write(claim, settlement)
+            return await settle(self._connections, claim, settlement, self._lease.instance)
+
         try:
-            settled = await persist(
-                lambda: settle(self._connections, claim, settlement, self._lease.instance),
-                self._patience,
-                bounded=False,
-            )
+            settled = await persist(once, self._patience, bounded=False)
         except DATABASE_ERRORS as error:
             # A mistake, of ours or with the tables. What happened must outlive that until somebody mends it.
             log.exception("the database refuses a settlement")
@@ -204,6 +208,17 @@ class PostgresStore:
         """
         seen = await persist(lambda: look(self._connections, request_id), self._patience)
         return seen.receipt if seen is not None else None
+
+    async def load(self, receipt: Receipt) -> Body | None:
+        """Return the whole body of a receipt that keeps it in parts; None: it is gone, or damaged.
+
+        Raises:
+            StoreUnavailable: the database is away, or this machine's disk does not take the body.
+        """
+        try:
+            return await self._parts.load(receipt, self._patience)
+        except OSError as error:
+            raise StoreUnavailable(f"the body can't be spooled here: {error.strerror}") from error
 
     def watch(self, request_id: RequestId) -> AbstractContextManager[Watch]:
         """Listen for changes of one receipt while the context lasts. Holds no database connection."""

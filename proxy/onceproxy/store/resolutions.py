@@ -24,7 +24,7 @@ async def resolve(
     if resolution.happened is not (resolution.response is not None):
         raise ValueError("a resolution brings a response exactly when it happened")
     response = resolution.response
-    reason, names, values, body, _, size, digest = response_values(response, keep_body=True)
+    reason, names, values, body, _, size, digest = response_values(response)
     row = await connections.run(
         "resolve",
         request_id.digest,

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from onceproxy.core.attempts import Attempt
-from onceproxy.core.messages import EMPTY_BODY, BytesBody, Response, digest_of
+from onceproxy.core.messages import EMPTY_BODY, Body, BodyApart, BytesBody, Response, digest_of
 from onceproxy.core.outcomes import OutcomeKind
 from onceproxy.core.policies import AfterTtl
 from onceproxy.core.receipts import Action, IdentityKind, Receipt, RequestId, Source
@@ -16,6 +16,8 @@ from onceproxy.core.states import State
 from onceproxy.guard.ports import Settlement
 
 Row = asyncpg.Record
+
+PART = 256 * 1024  # bytes; a larger body is not in its receipt's row, but in parts of this size
 
 FOR_EVER = 1000 * 365 * 86_400.0  # seconds; an interval of Postgres has no infinity before version 17
 
@@ -55,6 +57,13 @@ def _window(seconds: float | None) -> timedelta | None:
     return timedelta(seconds=min(seconds, FOR_EVER))
 
 
+def parts_of(settlement: Settlement) -> int | None:
+    """How many parts a settlement's body has; None: it is in the row, or not kept."""
+    if settlement.outcome.kind is OutcomeKind.RELEASED or settlement.kept_size <= PART:
+        return None
+    return -(-settlement.kept_size // PART)
+
+
 def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
     """The parameters $4 to $16 of the statement ``settle``.
 
@@ -71,7 +80,7 @@ def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
     return (
         kind.value,
         status,
-        *response_values(kept, keep_body=settlement.keep_body),
+        *response_values(kept, keep_body=settlement.keep_body, apart=parts_of(settlement) is not None),
         *evidence_values(attempt),
         settlement.outcome.reason,
     )
@@ -83,15 +92,20 @@ def evidence_values(attempt: Attempt) -> tuple[str, str | None, str]:
     return attempt.phase.value, failure, readable(attempt.detail)
 
 
-def response_values(response: Response | None, *, keep_body: bool) -> tuple[Any, ...]:
-    """Reason, header names, header values, body, whether the body is kept, its size and its digest."""
+def response_values(
+    response: Response | None, *, keep_body: bool = True, apart: bool = False
+) -> tuple[Any, ...]:
+    """Reason, header names, header values, body, whether the body is kept, its size and its digest.
+
+    ``apart``: the body is kept in parts.
+    """
     if response is None:
         return None, None, None, None, True, None, None
     return (
         response.reason,
         [name for name, _ in response.headers],
         [value for _, value in response.headers],
-        response.body.read() if keep_body else None,
+        response.body.read() if keep_body and not apart else None,
         keep_body,
         response.body.size,
         digest_of(response.body),
@@ -130,9 +144,12 @@ def receipt_of(row: Row) -> Receipt:
 def _response_of(row: Row) -> Response | None:
     if row["header_names"] is None:
         return None
+    body: Body = BytesBody(row["body"]) if row["body"] else EMPTY_BODY
+    if row["in_parts"]:
+        body = BodyApart(row["body_size"], row["body_digest"])
     return Response(
         status=row["status"],
         reason=row["reason"],
         headers=tuple(zip(row["header_names"], row["header_values"], strict=True)),
-        body=BytesBody(row["body"]) if row["body"] else EMPTY_BODY,
+        body=body,
     )

@@ -7,12 +7,11 @@ from uuid import UUID, uuid5
 from onceproxy.core.outcomes import OutcomeKind
 from onceproxy.core.receipts import Claim
 from onceproxy.core.states import State
-from onceproxy.guard.ports import Settled, Settlement
+from onceproxy.guard.ports import Settled, Settlement, StoreUnavailable
 from onceproxy.store.connection import Connections
-from onceproxy.store.rows import evidence_values, settlement_values
+from onceproxy.store.rows import evidence_values, parts_of, settlement_values
 
-TRY = 5.0  # seconds for one statement, and
-SECONDS_PER_BYTE = 1 / (1 << 20)  # more for the body: a slow link still carries 1 MiB/s
+TRY = 5.0  # seconds for one statement; no body in it is larger than a part
 
 # What it means for the audit trail when a superseded attempt comes with this.
 _SUPERSEDED = {
@@ -22,12 +21,17 @@ _SUPERSEDED = {
 }
 
 
+class PartsMissing(StoreUnavailable):
+    """Parts of a body that were written are not there: the server crashed and forgot them."""
+
+
 async def settle(connections: Connections, claim: Claim, settlement: Settlement, instance: UUID) -> Settled:
     """Write ``settlement`` if the receipt is still the claim's, or else keep it in the audit trail.
 
     Safe to repeat: events have ids that are made from the token. Raises what asyncpg raises.
 
     Raises:
+        PartsMissing: not all parts of its body are there.
         ValueError: the settlement says completed and brings no response.
     """
     digest, kind = claim.request_id.digest, settlement.outcome.kind
@@ -39,12 +43,15 @@ async def settle(connections: Connections, claim: Claim, settlement: Settlement,
         claim.attempt,
         *values,
         uuid5(claim.token, kind.value),
-        timeout=TRY + settlement.kept_size * SECONDS_PER_BYTE,
+        parts_of(settlement),
+        timeout=TRY,
         reserved=True,
     )
     assert row is not None
     if row["settled"]:
         return Settled.STORED
+    if not row["whole"]:
+        raise PartsMissing("the database has lost parts of the body")
 
     # Refused. The receipt can't come back to this token, so there is no hurry and no race from here on.
     found = await connections.run("whose", digest, timeout=TRY, reserved=True)

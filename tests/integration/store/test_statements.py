@@ -7,7 +7,7 @@ import pytest
 
 from onceproxy.store.statements import Statement, all_statements, parse, sql
 
-HOT = {"claims", "settlements", "reading"}
+HOT = {"claims", "settlements", "reading", "parts"}
 EVERY = list(all_statements().values())
 
 
@@ -30,7 +30,7 @@ async def test_a_hot_statement_finds_its_row_by_request_id(
     async with database.transaction():
         await database.execute("SET LOCAL enable_seqscan = off")
         plan = await database.fetch(f"EXPLAIN {statement.text}", *parameters)
-    for table in ("receipts", "events"):
+    for table in ("receipts", "events", "parts"):
         assert f"Seq Scan on {table}" not in "\n".join(row[0] for row in plan)
 
 

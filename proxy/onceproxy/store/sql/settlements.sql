@@ -4,9 +4,15 @@
 -- Write what an attempt proved, if the receipt is still its own and its state allows it.
 -- $1 request_id, $2 token, $3 attempt, $4 new state, $5 status, $6 reason phrase, $7 header names,
 -- $8 header values, $9 body, $10 body_kept, $11 body_size, $12 body_digest, $13 phase, $14 failure,
--- $15 detail, $16 conclusion, $17 event_id.
--- Returns one row, settled: false if the guard refused.
-WITH settled AS (
+-- $15 detail, $16 conclusion, $17 event_id, $18 in how many parts the body is (null: in none).
+-- Returns one row: settled, false if the guard refused, and whole, false if parts are missing.
+WITH parted AS (
+    SELECT $18::integer IS NULL OR (
+        SELECT count(*) = $18::integer AND sum(octet_length(data)) = $11::bigint
+        FROM parts
+        WHERE request_id = $1::bytea AND token = $2::uuid
+    ) AS whole
+), settled AS (
     UPDATE receipts SET
         state = $4::text,
         previous = state,
@@ -18,6 +24,7 @@ WITH settled AS (
         header_names = $7::bytea[],
         header_values = $8::bytea[],
         body = $9::bytea,
+        in_parts = $18::integer IS NOT NULL,
         body_kept = $10::boolean,
         body_size = $11::bigint,
         body_digest = $12::bytea,
@@ -29,6 +36,7 @@ WITH settled AS (
         AND token = $2::uuid
         AND attempt = $3::integer
         AND (state = 'claimed' OR (state = 'in_doubt' AND $4::text IN ('completed', 'released')))
+        AND (SELECT whole FROM parted)
     RETURNING request_id, previous, attempt, instance, state
 ), event AS (
     INSERT INTO events (request_id, event_id, kind, attempt, instance, state, phase, reason, detail)
@@ -39,6 +47,7 @@ WITH settled AS (
 )
 SELECT
     EXISTS (SELECT FROM settled) AS settled,
+    (SELECT whole FROM parted) AS whole,
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM settled) AS notified;
 
 -- name: whose
