@@ -58,6 +58,13 @@ class Proxy:
         await self._listener.close(LAST_WORDS)
         await self._parts.aclose()
 
+    def follow(self, settings: Settings) -> None:
+        """Treat the requests that come from now on as ``settings`` say; those under way keep their rules.
+
+        What is built into the parts, such as ports and the database, stays as it was.
+        """
+        self._listener.follow(ingress_rules(settings))
+
     def hurry(self) -> None:
         """Cut short the grace of a stop under way."""
         self._guard.hurry()
@@ -67,6 +74,15 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+
+def ingress_rules(settings: Settings) -> IngressRules:
+    """Return what a configuration says of requests."""
+    return IngressRules(
+        request_body=settings.limits.request_body,
+        routes=route_table(settings),
+        mounts=parse_mounts(dict(settings.mounts)),
+    )
 
 
 def ca_directory(settings: Settings) -> Path:
@@ -117,11 +133,7 @@ async def start(settings: Settings) -> Proxy:
             upstream,
             LeafCerts(authority),
             partial(credential_digest, store.credential_key),
-            IngressRules(
-                request_body=settings.limits.request_body,
-                routes=route_table(settings),
-                mounts=parse_mounts(dict(settings.mounts)),
-            ),
+            ingress_rules(settings),
             intercept=settings.tls.intercept,
             passthrough=tuple(settings.tls.passthrough),
             head=settings.limits.header,

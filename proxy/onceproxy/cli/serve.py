@@ -11,15 +11,16 @@ import uvloop
 
 from onceproxy import logs
 from onceproxy.cli.errors import startup_errors
-from onceproxy.cli.settings import settings_options
+from onceproxy.cli.settings import Source, settings_options
 from onceproxy.config.model import Settings
+from onceproxy.reloading import Reloader, tell_warnings
 from onceproxy.serve import GRACE, start
 
 log = structlog.get_logger("onceproxy")
 
 
 @click.command()
-@settings_options("config", "listen", "database", "data_dir")
+@settings_options("config", "listen", "database", "data_dir", again=True)
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -27,15 +28,18 @@ log = structlog.get_logger("onceproxy")
     show_default=True,
     help="Seconds that requests in flight have to end in at a stop; the rest is put in doubt.",
 )
-def serve(settings: Settings, grace: float) -> None:
-    """Run the proxy until SIGTERM or SIGINT; a second one does not wait for what is in flight."""
+def serve(settings: Settings, source: Source, grace: float) -> None:
+    """Run the proxy until SIGTERM or SIGINT; a second one does not wait for what is in flight.
+
+    SIGHUP, or a change of the configuration file, has routes, presets, defaults and mounts read again.
+    """
     logs.configure()
     with startup_errors(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, grace))
+        runner.run(_serve(settings, source, grace))
 
 
-async def _serve(settings: Settings, grace: float) -> None:
-    stop, hurry = asyncio.Event(), asyncio.Event()
+async def _serve(settings: Settings, source: Source, grace: float) -> None:
+    stop, hurry, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def told() -> None:
         (hurry if stop.is_set() else stop).set()
@@ -43,6 +47,7 @@ async def _serve(settings: Settings, grace: float) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
     proxy = await start(settings)
     if settings.listens_beyond_loopback:
         log.warning(
@@ -50,7 +55,13 @@ async def _serve(settings: Settings, grace: float) -> None:
             hint="whoever reaches this port can use the proxy; keep it inside a network that you trust",
         )
     click.echo(f"onceproxy ready: proxy {proxy.url}, admin {proxy.admin_url}, database {proxy.database}")
+    tell_warnings(settings)
+    reloading = asyncio.ensure_future(
+        Reloader(settings, source.load, proxy.follow, source.file, source.stamp, again).run()
+    )
+    reloading.add_done_callback(_tell_end)
     await stop.wait()
+    reloading.cancel()
     log.info("stopping", grace=grace, hint="a second signal stops at once")
     stopping = asyncio.ensure_future(proxy.stop(grace))
     hurried = asyncio.ensure_future(hurry.wait())
@@ -60,3 +71,8 @@ async def _serve(settings: Settings, grace: float) -> None:
         proxy.hurry()
     hurried.cancel()
     await stopping
+
+
+def _tell_end(reloading: asyncio.Future[None]) -> None:
+    if not reloading.cancelled() and (error := reloading.exception()) is not None:
+        log.error("reloading-ended", exc_info=error, hint="changes of the file take effect at a restart only")

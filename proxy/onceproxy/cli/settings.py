@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from onceproxy.cli.errors import startup_errors
-from onceproxy.config.load import load
+from onceproxy.config.load import file_of, load
+from onceproxy.config.model import Settings
+from onceproxy.config.reload import Stamp, stamp_of
 
 _OPTIONS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "config": click.option(
@@ -28,16 +31,47 @@ _OPTIONS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
 }
 
 
-def settings_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the named options and, in their place, the ``settings`` that come of them."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the settings of a command come from, to read them again.
+
+    ``stamp`` was taken before they were read, so that no change after that is missed.
+    """
+
+    path: Path | None
+    flags: Mapping[str, str | None]
+    stamp: Stamp | None
+
+    @property
+    def file(self) -> Path:
+        """The file, there or not."""
+        return file_of(self.path, os.environ)
+
+    def load(self) -> Settings:
+        """Read the settings once more.
+
+        Raises:
+            ConfigError: they can't be used.
+        """
+        return load(self.path, environ=os.environ, flags=self.flags)
+
+
+def settings_options(*names: str, again: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the named options and, in their place, the ``settings`` that come of them.
+
+    ``again``: it also gets their ``source``.
+    """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def with_settings(*args: Any, **options: Any) -> Any:
             given = {name: options.pop(name) for name in names}
             path = given.pop("config", None)
+            source = Source(path, given, stamp_of(file_of(path, os.environ)))
             with startup_errors():
-                settings = load(path, environ=os.environ, flags=given)
+                settings = source.load()
+            if again:
+                options["source"] = source
             return command(*args, settings=settings, **options)
 
         decorated: Callable[..., Any] = with_settings

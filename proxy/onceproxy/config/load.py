@@ -88,6 +88,11 @@ def load(
     return settings
 
 
+def file_of(path: Path | None, environ: Mapping[str, str]) -> Path:
+    """Return the file that ``load`` reads, or would if it were there."""
+    return path or Path(environ.get(FILE_VARIABLE) or DEFAULT_FILE)
+
+
 def _read(path: Path | None, environ: Mapping[str, str]) -> Document:
     named_by = ""
     if path is None and environ.get(FILE_VARIABLE):

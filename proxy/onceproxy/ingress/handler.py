@@ -69,6 +69,10 @@ class Handler:
         self._credential = credential
         self._rules = rules
 
+    def follow(self, rules: IngressRules) -> None:
+        """Treat the requests that come from now on by other rules; those under way keep theirs."""
+        self._rules = rules
+
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         try:

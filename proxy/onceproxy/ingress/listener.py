@@ -52,8 +52,9 @@ class Listener:
             passthrough=passthrough,
             patience=head_timeout,
         )
+        self._handler = Handler(guard, outbound, connector, credential, rules)
         self._clients = ClientServer(
-            Handler(guard, outbound, connector, credential, rules),
+            self._handler,
             head_timeout=head_timeout,
             keepalive_timeout=idle_timeout,
             auto_decompress=False,  # the fingerprint and the upstream get the bytes that the client sent
@@ -63,6 +64,10 @@ class Listener:
             lingering_time=1.0,
         )
         self._server: asyncio.Server | None = None
+
+    def follow(self, rules: IngressRules) -> None:
+        """Treat the requests that come from now on by other rules; those under way keep theirs."""
+        self._handler.follow(rules)
 
     async def listen(self, host: str, port: int) -> int:
         """Listen; return the port (a free one is picked for 0). Raises ``OSError`` where it is taken."""
