@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from itertools import count
 from pathlib import Path
@@ -79,13 +80,20 @@ async def empty_database_url(postgres: EmbeddedServer) -> AsyncIterator[str]:
     await on_server(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@asynccontextmanager
+async def migrated_database(server: EmbeddedServer) -> AsyncIterator[str]:
+    """A fresh database with the newest schema, as long as the context lasts: its URL."""
+    name = f"test_{next(_numbers)}"
+    await on_server(server.url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield url_of(server.url, name)
+    await on_server(server.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 async def database_url(postgres: EmbeddedServer) -> AsyncIterator[str]:
     """A fresh database with the newest schema."""
-    name = f"test_{next(_numbers)}"
-    await on_server(postgres.url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield url_of(postgres.url, name)
-    await on_server(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+    async with migrated_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture

@@ -54,14 +54,12 @@ class Conversation:
 
     def reset(self) -> None:
         """Close with RST."""
-        raw = cast(socket.socket | None, self.writer.get_extra_info("socket"))
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
+        _reset(self.writer)
         self.keep = False
 
 
 Behaviour = Callable[[Conversation], Awaitable[None]]
+Door = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def answer(
@@ -132,6 +130,27 @@ def closing(then: Behaviour) -> Behaviour:
     return behave
 
 
+def door(read: int | bytes = 0, say: bytes = b"", *, then: str = "reset") -> Door:
+    """Read so many bytes, or up to some bytes, of what comes, and write ``say``.
+
+    ``then`` is ``close``, ``reset`` or ``hang``. No request is recorded: none was read to its end.
+    """
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if isinstance(read, bytes):
+            await reader.readuntil(read)
+        else:
+            await reader.readexactly(read)
+        writer.write(say)
+        await writer.drain()
+        if then == "reset":
+            _reset(writer)
+        elif then == "hang":
+            await reader.read()
+
+    return behave
+
+
 @dataclass
 class Upstream:
     """A server on loopback. An async context manager; ``url`` is there inside."""
@@ -142,6 +161,7 @@ class Upstream:
     connections: int = 0
     port: int = 0
     _next: deque[Behaviour] = field(default_factory=deque)
+    _doors: deque[Door] = field(default_factory=deque)
     _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -160,6 +180,10 @@ class Upstream:
     def will(self, *behaviours: Behaviour) -> None:
         """Queue behaviours for the next requests."""
         self._next.extend(behaviours)
+
+    def at_the_door(self, *doors: Door) -> None:
+        """Queue what happens to the next connections, instead of reading requests from them."""
+        self._doors.extend(doors)
 
     async def arrived(self, count: int) -> None:
         """Wait until ``count`` requests have arrived in all."""
@@ -189,6 +213,9 @@ class Upstream:
         self.connections += 1
         number = self.connections
         try:
+            if self._doors:
+                await self._doors.popleft()(reader, writer)
+                return
             while await self._one(reader, writer, number):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -216,6 +243,13 @@ class Upstream:
         talk = Conversation(seen, reader, writer)
         await (self._next.popleft() if self._next else self.always)(talk)
         return talk.keep
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    raw = cast(socket.socket | None, writer.get_extra_info("socket"))
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _chunked(reader: asyncio.StreamReader) -> bytes:
