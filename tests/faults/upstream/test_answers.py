@@ -7,24 +7,18 @@ is lost, and the proxy must not.
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import asyncpg
 import pytest
-import pytest_asyncio
-import trustme
 
-from onceproxy.store.embedded import EmbeddedServer
+from faults.upstream.conftest import METHODS, pay, state_of, stays_in_doubt
 from proxies import ProxyProcess
-from raw_client import Reply, a_request, ask, connected
-from stores import migrated_database
+from raw_client import a_request, connected
 from upstreams import Behaviour, Conversation, Door, Upstream, answer, close, closing, door, hang, raw, reset
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-METHODS = ("POST", "PUT", "DELETE")
 MADE = b"HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\nok"
 HALF = b"HTTP/1.1 201 Made\r\nContent-Length: 10\r\n\r\nhalf"
 CHUNKED = b"HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -54,62 +48,6 @@ async def dribble(talk: Conversation) -> None:
 
 def each(faults: dict[str, Fault]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("fault", list(faults.values()), ids=list(faults))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def database_url(postgres: EmbeddedServer) -> AsyncIterator[str]:
-    """One database for all tests here: each action has a URL of its own."""
-    async with migrated_database(postgres) as url:
-        yield url
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def database(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    async with asyncpg.create_pool(database_url, min_size=1) as pool:
-        yield pool
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """Whose certificates the proxies trust."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def roots(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The section of the configuration that says so."""
-    path = tmp_path_factory.mktemp("roots") / "roots.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return f"tls: {{upstream_ca: '{path}'}}\n"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def proxy(
-    database_url: str, roots: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[ProxyProcess]:
-    async with ProxyProcess(tmp_path_factory.mktemp("proxy"), database_url, roots) as proxy:
-        yield proxy
-
-
-async def pay(proxy: ProxyProcess, method: str, url: str, body: bytes = b'{"amount": 1}') -> Reply:
-    return await ask(proxy.url, a_request(method, url, body=None if method == "DELETE" else body))
-
-
-async def state_of(database: asyncpg.Pool, url: str) -> str:
-    state: str = await database.fetchval("SELECT state FROM receipts WHERE url = $1", url)
-    return state
-
-
-async def stays_in_doubt(
-    proxy: ProxyProcess, upstream: Upstream, database: asyncpg.Pool, method: str, first: Reply, url: str
-) -> None:
-    """See that the doubt was told and stored, and that copies reach nobody."""
-    assert first.told["state"] == "in_doubt", method
-    assert await state_of(database, url) == "in_doubt", method
-    for _ in (1, 2):
-        assert (await pay(proxy, method, url)).slug == "outcome-unknown", method
-    assert upstream.connections == 1, method
-    assert upstream.executions <= 1, method
 
 
 @each(
@@ -218,75 +156,10 @@ async def test_who_is_turned_away_is_sent_again_when_the_client_asks_again(
             assert upstream.executions == 2, method
 
 
-def a_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
-
-
-def server_context(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(name).configure_cert(context)
-    return context
-
-
-async def is_released(proxy: ProxyProcess, database: asyncpg.Pool, method: str, url: str, slug: str) -> None:
-    first = await pay(proxy, method, url)
-    assert first.slug == slug, method
-    assert "Retrying is safe" in first.problem()["detail"], method
-    assert first.told["state"] == "released", method
-    assert await state_of(database, url) == "released", method
-
-
-async def test_a_port_that_refuses(proxy: ProxyProcess, database: asyncpg.Pool) -> None:
-    for method in METHODS:
-        port = a_free_port()
-        url = f"http://127.0.0.1:{port}/pay"
-        await is_released(proxy, database, method, url, "upstream-unreachable")
-        async with Upstream(port=port) as upstream:
-            second, third = [await pay(proxy, method, url) for _ in (1, 2)]
-
-            assert (second.status, second.told["attempt"], third.replayed) == (201, 2, True), method
-            assert upstream.executions == 1, method
-
-
-async def test_a_name_that_nobody_has(proxy: ProxyProcess, database: asyncpg.Pool) -> None:
-    for method in METHODS:
-        url = f"http://{method.lower()}.invalid/pay"
-        for _ in (1, 2):
-            await is_released(proxy, database, method, url, "upstream-unreachable")
-
-
-@pytest.mark.parametrize("trouble", ["untrusted", "misnamed", "no TLS", "breaks off"])
-async def test_tls_that_can_not_be_had(
-    proxy: ProxyProcess, database: asyncpg.Pool, authority: trustme.CA, trouble: str
-) -> None:
-    for method in METHODS:
-        port = a_free_port()
-        url = f"https://localhost:{port}/pay"
-        tls = None
-        if trouble == "untrusted":
-            tls = server_context(trustme.CA())
-        elif trouble == "misnamed":
-            tls = server_context(authority, "other.example")
-        async with Upstream(tls, port=port) as upstream:
-            if trouble == "no TLS":
-                upstream.at_the_door(door(1, b"HTTP/1.1 400 No\r\n\r\n", then="close"))
-            elif trouble == "breaks off":
-                upstream.at_the_door(door(1))
-            await is_released(proxy, database, method, url, "upstream-unreachable")
-            assert upstream.executions == 0, method
-        async with Upstream(server_context(authority), port=port) as upstream:
-            second, third = [await pay(proxy, method, url) for _ in (1, 2)]
-
-            assert (second.status, second.told["attempt"], third.replayed) == (201, 2, True), method
-            assert upstream.executions == 1, method
-
-
 async def test_an_upstream_that_hangs(
     database_url: str, roots: str, database: asyncpg.Pool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    limits = "limits: {upstream_timeout: 2s, connect_timeout: 2s}\n"
+    limits = "limits: {upstream_timeout: 2s}\n"
     silent: dict[str, Fault] = {
         "reads nothing": opens(door(then="hang")),
         "reads all": reads(hang),
@@ -314,18 +187,11 @@ async def test_an_upstream_that_hangs(
             assert again.slug == "outcome-unknown", method
             await stays_in_doubt(proxy, upstream, database, method, again, url)
 
-    async def silent_handshake(proxy: ProxyProcess, method: str) -> None:
-        async with Upstream() as upstream:
-            upstream.at_the_door(door(then="hang"))
-            url = f"https://localhost:{upstream.port}/pay"
-            await is_released(proxy, database, method, url, "upstream-timeout")
-
     data_dir = tmp_path_factory.mktemp("impatient")
     async with ProxyProcess(data_dir, database_url, roots + limits) as proxy:
         await asyncio.gather(
             *(silent_one(proxy, fault, method) for fault in silent.values() for method in METHODS),
             *(silent_amid_the_body(proxy, method) for method in METHODS),
-            *(silent_handshake(proxy, method) for method in METHODS),
         )
 
 
