@@ -122,9 +122,21 @@ def _identity(key: KeyPath, route: dict[str, Any]) -> Wrong:
     yield from _include_or_exclude((*where, "query"), fingerprint.get("query"))
     body = fingerprint.get("body")
     if isinstance(body, dict):
-        yield from _one_of((*where, "body"), body, ("json", "form"))
-        for form in ("json", "form"):
-            yield from _include_or_exclude((*where, "body", form), body.get(form))
+        yield from _body((*where, "body"), body)
+
+
+def _body(key: KeyPath, body: dict[str, Any]) -> Wrong:
+    yield from _one_of(key, body, ("json", "form", "graphql", "jsonrpc"))
+    for form in ("json", "form", "graphql"):
+        yield from _include_or_exclude((*key, form), body.get(form))
+    rules = _mapping(body, "jsonrpc")
+    where: KeyPath = (*key, "jsonrpc")
+    for name in ("methods", "members"):
+        yield from _include_or_exclude((*where, name), rules.get(name))
+    tools = rules.get("tools")
+    for at, tool in enumerate(tools if isinstance(tools, list) else []):
+        if isinstance(tool, dict):
+            yield from _include_or_exclude((*where, "tools", at, "arguments"), tool.get("arguments"))
 
 
 def _one_of(key: KeyPath, section: dict[str, Any], names: tuple[str, ...]) -> Wrong:

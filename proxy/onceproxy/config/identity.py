@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from onceproxy.config.fields import Many, OneOrMany, Section, WordOrMembers
-from onceproxy.config.texts import check_name
+from onceproxy.config.protocols import JsonRpcSection
+from onceproxy.config.selections import Name, Names, Paths
 from onceproxy.config.treatment import HeaderName, JsonPath
 from onceproxy.core.rules import Missing
-
-Name = Annotated[str, AfterValidator(check_name)]
 
 
 class KeySource(Section):
@@ -31,25 +30,13 @@ class KeyTarget(Section):
     json_: JsonPath | None = Field(None, alias="json", description="A JSONPath of one member of the body.")
 
 
-class Names(Section):
-    """Which names count: all but ``exclude``, or only ``include``."""
-
-    include: Many[Name] | None = Field(None, description="Only these.")
-    exclude: Many[Name] | None = Field(None, description="All but these.")
-
-
-class Paths(Section):
-    """Which members of a JSON body count: all but ``exclude``, or only ``include``."""
-
-    include: Many[JsonPath] | None = Field(None, description="Only these JSONPaths.")
-    exclude: Many[JsonPath] | None = Field(None, description="All but these JSONPaths.")
-
-
 class BodySection(Section):
     """How a body is read, and what of it counts: exactly one of these."""
 
     json_: Paths | None = Field(None, alias="json", description="As JSON, whatever its media type.")
     form: Names | None = Field(None, description="As a form, whatever its media type.")
+    graphql: Paths | None = Field(None, description="As GraphQL; $ is the object of an operation.")
+    jsonrpc: JsonRpcSection | None = Field(None, description="As JSON-RPC.")
 
 
 class FingerprintSection(Section):
@@ -60,7 +47,7 @@ class FingerprintSection(Section):
     )
     headers: Many[HeaderName] = Field((), description="Headers that count.")
     body: WordOrMembers[Literal["all", "none", "graphql", "jsonrpc"], BodySection] = Field(
-        "all", description="all, none, {json: ...}, {form: ...}, graphql or jsonrpc."
+        "all", description="all, none, graphql, jsonrpc, or one of them (json and form, too) with its rules."
     )
 
 

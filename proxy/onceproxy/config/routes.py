@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from onceproxy.config.fields import Many, OneOrMany, Section
-from onceproxy.config.identity import IdentitySection, KeyTarget, Name
+from onceproxy.config.identity import IdentitySection, KeyTarget
+from onceproxy.config.selections import Name
 from onceproxy.config.texts import (
     check_host,
     check_media_type,

@@ -12,11 +12,11 @@ from onceproxy.config.identity import (
     IdentitySection,
     KeySource,
     KeyTarget,
-    Names,
-    Paths,
 )
 from onceproxy.config.model import Settings
+from onceproxy.config.protocols import JsonRpcSection
 from onceproxy.config.routes import MatchSection, RouteSection
+from onceproxy.config.selections import Names, Paths
 from onceproxy.config.shipped import load_preset
 from onceproxy.config.texts import parse_source
 from onceproxy.config.treatment import Defaults, Outcomes, ProbeSection, RouteTreatment
@@ -32,9 +32,11 @@ from onceproxy.core.rules import (
     BodyRules,
     FingerprintRules,
     IdentityRules,
+    JsonRpcRules,
     Place,
     Selection,
     Source,
+    ToolRules,
 )
 
 OWN = "routes["
@@ -145,8 +147,30 @@ def _fingerprint(section: FingerprintSection) -> FingerprintRules:
 def _body(section: BodySection) -> BodyRules:
     if section.json_ is not None:
         return BodyRules(BodyForm.JSON, _selection(section.json_))
-    assert section.form is not None
-    return BodyRules(BodyForm.FORM, _selection(section.form))
+    if section.form is not None:
+        return BodyRules(BodyForm.FORM, _selection(section.form))
+    if section.graphql is not None:
+        return BodyRules(BodyForm.GRAPHQL, _selection(section.graphql))
+    assert section.jsonrpc is not None
+    members = section.jsonrpc.members
+    return BodyRules(
+        BodyForm.JSONRPC, ALL if members is None else _selection(members), _jsonrpc(section.jsonrpc)
+    )
+
+
+def _jsonrpc(section: JsonRpcSection) -> JsonRpcRules:
+    return JsonRpcRules(
+        methods=JsonRpcRules().methods if section.methods is None else _selection(section.methods),
+        tools=tuple(
+            ToolRules(
+                names=many(tool.name),
+                guard=tool.guard,
+                arguments=ALL if tool.arguments is None else _selection(tool.arguments),
+            )
+            for tool in section.tools
+        ),
+        trust_annotations=section.trust_annotations,
+    )
 
 
 def _selection(members: Literal["all", "none"] | Names | Paths) -> Selection:

@@ -13,11 +13,14 @@ from onceproxy.core.routes import Route
 from onceproxy.core.rules import FreshKey
 
 
-def action_of(examined: Examined, route: Route, credential: bytes, *, insisted: bool) -> Action:
+def action_of(
+    examined: Examined, route: Route, credential: bytes, *, insisted: bool, harmless_twice: bool = False
+) -> Action:
     """Return the action.
 
     ``credential`` is the digest of the upstream credential. ``insisted``: the client says by Onceproxy-Action
-    that it means this one, so it is not held for being like an earlier one.
+    that it means this one, so it is not held for being like an earlier one. ``harmless_twice``: whoever
+    serves it says so, and the route trusts that.
     """
     identity = examined.identity
     return Action(
@@ -30,14 +33,16 @@ def action_of(examined: Examined, route: Route, credential: bytes, *, insisted: 
         route=route.name,
         method=examined.outgoing.method,
         url=examined.outgoing.url,
-        policy=_policy(examined, route),
+        policy=_policy(examined, route, harmless_twice=harmless_twice),
         key=identity.key,
         likeness=_likeness(examined, route, credential, insisted=insisted),
     )
 
 
-def _policy(examined: Examined, route: Route) -> Policy:
+def _policy(examined: Examined, route: Route, *, harmless_twice: bool) -> Policy:
     """Return the route's policy; without a key that should have been put in, the upstream knows no copies."""
+    if harmless_twice and route.policy.in_doubt is InDoubt.REFUSE:
+        return replace(route.policy, in_doubt=InDoubt.EXECUTE)
     wanted = route.identity.inject_key is not None
     if wanted and not examined.keyed and route.policy.in_doubt is InDoubt.RESEND:
         return replace(route.policy, in_doubt=InDoubt.REFUSE)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from onceproxy.core.canonical import NotCanonical, canonical_escapes, pack
 from onceproxy.core.contents import MULTIPART_FORM, Content, is_json
+from onceproxy.core.graphql_requests import asked_for
 from onceproxy.core.json_members import canonical_members
+from onceproxy.core.jsonrpc import canonical_calls
 from onceproxy.core.messages import Request, header_values
 from onceproxy.core.pairs import array_or_name, chosen_names, ordered, split_pairs
 from onceproxy.core.rules import ALL, BodyForm, BodyRules, FingerprintRules, Selection
@@ -86,16 +88,16 @@ def _body(content: Content, rules: BodyRules) -> CanonicalBody:
     if rules.form is BodyForm.NONE:
         return CanonicalBody("none", content.kind)
     try:
-        return _READERS[rules.form](content, rules.members)
+        return _READERS[rules.form](content, rules)
     except NotCanonical:
         pass
     try:
-        return _by_media_type(content, ALL)
+        return _by_media_type(content)
     except NotCanonical:
         return _bytes(content)
 
 
-def _by_media_type(content: Content, _: Selection) -> CanonicalBody:
+def _by_media_type(content: Content) -> CanonicalBody:
     if is_json(content.kind):
         return _json(content, ALL)
     if content.kind.startswith("multipart/") and content.kind != MULTIPART_FORM:
@@ -145,10 +147,19 @@ def _bytes(content: Content) -> CanonicalBody:
     return CanonicalBody("bytes", content.kind, (b"", content.decoded))
 
 
-_READERS: dict[BodyForm, Callable[[Content, Selection], CanonicalBody]] = {
-    BodyForm.AUTO: _by_media_type,
-    BodyForm.JSON: _json,
-    BodyForm.FORM: _form,
-    BodyForm.GRAPHQL: _by_media_type,
-    BodyForm.JSONRPC: _by_media_type,
+def _graphql(content: Content, rules: BodyRules) -> CanonicalBody:
+    operations = asked_for(content, rules.members)
+    return CanonicalBody("graphql", content.kind, tuple(one.canonical for one in operations))
+
+
+def _jsonrpc(content: Content, rules: BodyRules) -> CanonicalBody:
+    return CanonicalBody("jsonrpc", content.kind, canonical_calls(content, rules))
+
+
+_READERS: dict[BodyForm, Callable[[Content, BodyRules], CanonicalBody]] = {
+    BodyForm.AUTO: lambda content, _: _by_media_type(content),
+    BodyForm.JSON: lambda content, rules: _json(content, rules.members),
+    BodyForm.FORM: lambda content, rules: _form(content, rules.members),
+    BodyForm.GRAPHQL: _graphql,
+    BodyForm.JSONRPC: _jsonrpc,
 }

@@ -31,7 +31,8 @@ UNSTRIPPABLE = frozenset(
 
 # A receipt that is replayed must not log a stranger in, nor ask for a password that was already given.
 _COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
-NEVER_STORED = _COOKIES | {b"www-authenticate"}
+# Nor may it move one client of MCP into the session of another.
+NEVER_STORED = _COOKIES | {b"www-authenticate", b"mcp-session-id"}
 
 
 def connection_options(headers: RawHeaders) -> frozenset[bytes]:

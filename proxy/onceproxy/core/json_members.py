@@ -56,6 +56,16 @@ def canonical_members(document: Any, rules: Selection) -> tuple[str, bytes]:
     return "json", canonical_json(document, excluded)
 
 
+def packed_members(document: Any, rules: Selection) -> bytes:
+    """Return what ``canonical_members`` does as one piece.
+
+    Raises:
+        NotCanonical: the document has no safe form.
+    """
+    read_as, canonical = canonical_members(document, rules)
+    return pack([read_as.encode("ascii"), canonical])
+
+
 def _member(node: JSONPathNode) -> _Member | None:
     return None if node.parent is None else (id(node.parent.value), node.location[-1])
 

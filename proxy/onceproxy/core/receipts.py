@@ -8,7 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from onceproxy.core.attempts import WirePhase
-from onceproxy.core.messages import Response
+from onceproxy.core.messages import RawHeaders, Response
 from onceproxy.core.policies import Policy
 from onceproxy.core.rules import FreshKey
 from onceproxy.core.states import State
@@ -84,7 +84,8 @@ class Action:
     empty where the request carried none or the route does not care. ``url`` holds no query. ``canonical`` is
     the version of the canonical form. ``policy`` is what its route says now; a receipt keeps none of it but
     its own times. ``key`` is the client's own idempotency key, unquoted, where it sent one. ``likeness`` is
-    there where the route cares for fresh keys.
+    there where the route cares for fresh keys. ``kept``: lines of ours that are stored with the response, for
+    later copies; no client sees them.
     """
 
     request_id: RequestId
@@ -99,6 +100,7 @@ class Action:
     policy: Policy
     key: bytes | None = None
     likeness: Likeness | None = None
+    kept: RawHeaders = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from onceproxy.core.contents import Content
 from onceproxy.core.globs import REST, Index, host_tokens, path_tokens
+from onceproxy.core.jsonrpc import HintsOf, no_hints
 from onceproxy.core.matching import Match, Reading
 from onceproxy.core.messages import Request
 from onceproxy.core.policies import Policy
-from onceproxy.core.rules import IdentityRules
+from onceproxy.core.rules import BodyForm, BodyRules, IdentityRules
+from onceproxy.core.verdicts import PROTOCOLS, Verdict, judge
 
 READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """The methods that are no mutations (RFC 9110 §9.2.1)."""
@@ -19,7 +22,9 @@ DEFAULT_NAME = "default"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One rule. ``guard`` None: mutations are guarded and reads pass; else it says so for all methods.
+    """One rule. ``guard`` None: mutations are guarded and reads pass; else it says so for all requests.
+
+    What a mutation is, the method says; for GraphQL and JSON-RPC the body of the request.
 
     ``client_mode``: a client may ask for a milder mode. ``origin`` says where the rule was written.
     """
@@ -33,8 +38,31 @@ class Route:
     origin: str = ""
 
     def guards(self, request: Request) -> bool:
-        """Say whether ``request`` is an action here."""
-        return request.method not in READ_ONLY if self.guard is None else self.guard
+        """Say whether ``request`` is an action here; its body has to be there if ``needs_body``."""
+        return self.verdict(request).action
+
+    def needs_body(self, request: Request) -> bool:
+        """Say whether only the body of ``request`` tells."""
+        return self._by_method(request) is None
+
+    def verdict(self, request: Request, hints: HintsOf = no_hints) -> Verdict:
+        """Say whether ``request`` is an action here, and why. ``hints``: what servers say of their tools."""
+        by_method = self._by_method(request)
+        return judge(Content(request), self._body, hints) if by_method is None else by_method
+
+    def _by_method(self, request: Request) -> Verdict | None:
+        if self.guard is not None:
+            return Verdict(self.guard, "guard")
+        # By DELETE a client of MCP ends a session; no call of JSON-RPC is made so.
+        if request.method in READ_ONLY or (
+            self._body.form is BodyForm.JSONRPC and request.method == "DELETE"
+        ):
+            return Verdict(False, "method")
+        return None if self._body.form in PROTOCOLS else Verdict(True, "method")
+
+    @property
+    def _body(self) -> BodyRules:
+        return self.identity.fingerprint.body
 
 
 class RouteTable:

@@ -65,6 +65,36 @@ ALL = Selection()
 NONE = Selection(include=())
 
 
+@dataclass(frozen=True, slots=True)
+class ToolRules:
+    """What a route says of tools of MCP, those whose name fits one of the globs ``names``.
+
+    ``guard`` false: they only read, and pass. ``arguments``: JSONPaths into the arguments, of what counts.
+    """
+
+    names: tuple[str, ...]
+    guard: bool = True
+    arguments: Selection = ALL
+
+
+TOOL_CALL = "tools/call"
+"""The method by which MCP calls a tool: the one of its methods that is an action."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRpcRules:
+    """Which calls of JSON-RPC are actions.
+
+    ``methods`` are globs. ``tools`` are for ``tools/call``; the first that fits counts, and a tool that none
+    fits is an action. ``trust_annotations``: tools pass that the server calls read-only, and those that it
+    calls idempotent are sent again where nobody knows what became of them.
+    """
+
+    methods: Selection = Selection(include=(TOOL_CALL,))
+    tools: tuple[ToolRules, ...] = ()
+    trust_annotations: bool = False
+
+
 class BodyForm(StrEnum):
     """How a body is read for the fingerprint."""
 
@@ -80,11 +110,13 @@ class BodyForm(StrEnum):
 class BodyRules:
     """How a body is read, and which of its members count: JSONPaths for JSON, names for forms.
 
-    ``members`` go with ``JSON`` and ``FORM``. A body that can't be read so is read whole, as ``AUTO`` does.
+    ``members`` go with all forms but ``AUTO`` and ``NONE``; for GraphQL and JSON-RPC they are JSONPaths into
+    each operation or message. A body that can't be read so is read whole, as ``AUTO`` does.
     """
 
     form: BodyForm = BodyForm.AUTO
     members: Selection = ALL
+    jsonrpc: JsonRpcRules = JsonRpcRules()
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ class Executions:
         outcome = classify(attempt, action.policy.outcomes)
         if claim.doubtful:
             outcome = after_doubt(outcome)
-        settlement = settlement_of(attempt, outcome, action.policy, self._receipt_body)
+        settlement = settlement_of(attempt, outcome, action, self._receipt_body)
         storing = self.detach(self._settling.settle(claim, settlement, action.route))
         slow = settlement.kept_size / SLOWEST_STORE
         watched_only = action.policy.mode is Mode.OBSERVE

@@ -16,8 +16,7 @@ import structlog
 from onceproxy.core.attempts import Attempt
 from onceproxy.core.hygiene import storable
 from onceproxy.core.outcomes import Outcome
-from onceproxy.core.policies import Policy
-from onceproxy.core.receipts import Claim
+from onceproxy.core.receipts import Action, Claim
 from onceproxy.crashpoints import reach
 from onceproxy.guard.ports import (
     Settled,
@@ -117,12 +116,12 @@ class Settling:
             log.warning("spooled-record-not-removed", request_id=str(claim.request_id), error=str(error))
 
 
-def settlement_of(attempt: Attempt, outcome: Outcome, policy: Policy, receipt_body: int) -> Settlement:
+def settlement_of(attempt: Attempt, outcome: Outcome, action: Action, receipt_body: int) -> Settlement:
     """Return what is to be stored of an attempt; a body over ``receipt_body`` bytes is not kept."""
     response = attempt.response or attempt.partial
     if response is None:
         return Settlement(outcome, attempt)
-    headers = storable(response.headers, keep_cookies=policy.keep_cookies)
+    headers = storable(response.headers, keep_cookies=action.policy.keep_cookies) + action.kept
     kept = replace(response, headers=headers)
     attempt = replace(attempt, partial=kept) if attempt.response is None else replace(attempt, response=kept)
     return Settlement(outcome, attempt, keep_body=kept.body.size <= receipt_body)

@@ -20,6 +20,7 @@ from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action
 from onceproxy.core.routes import Route, RouteTable
 from onceproxy.core.rules import IdentityRules
+from onceproxy.core.verdicts import Verdict
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.guard import Guard
@@ -27,8 +28,10 @@ from onceproxy.ingress.client_connection import ClientConnection
 from onceproxy.ingress.connect import Connector, relay_client
 from onceproxy.ingress.identifying import examine_arrived, passes_by
 from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
+from onceproxy.ingress.judging import Judge
 from onceproxy.ingress.ports import OpenResponse, Outbound
 from onceproxy.ingress.relay import RelayEnd
+from onceproxy.ingress.replaying import Copy
 from onceproxy.ingress.responses import (
     HandedOver,
     ProblemResponse,
@@ -68,6 +71,7 @@ class Handler:
         self._connector = connector
         self._credential = credential
         self._rules = rules
+        self._judge = Judge()
 
     def follow(self, rules: IngressRules) -> None:
         """Treat the requests that come from now on by other rules; those under way keep theirs."""
@@ -85,13 +89,19 @@ class Handler:
             if route is None:
                 body = await _read_body(request, rules.request_body)
                 route = await _find(rules.routes, replace(incoming.request, body=body))
-            if route.guards(incoming.request) and route.policy.mode is not Mode.OFF:
-                if body is None:
-                    if passes_by(incoming.request, route.identity):
-                        return await self._pass_through(request, incoming, None)
-                    body = await _read_body(request, rules.request_body)
-                return await self._guarded(request, incoming, body, route)
-            return await self._pass_through(request, incoming, body)
+            if route.policy.mode is Mode.OFF:
+                return await self._pass_through(request, incoming, body)
+            if body is None and route.needs_body(incoming.request):
+                body = await _read_body(request, rules.request_body)
+            whole = incoming.request if body is None else replace(incoming.request, body=body)
+            verdict = await self._judge.verdict(route, replace(incoming, request=whole))
+            if not verdict.action:
+                return await self._pass_through(request, incoming, body, learn=verdict.lists_tools)
+            if body is None:
+                if passes_by(incoming.request, route.identity):
+                    return await self._pass_through(request, incoming, None)
+                body = await _read_body(request, rules.request_body)
+            return await self._guarded(request, incoming, body, route, verdict)
         except Refused as refused:
             return ProblemResponse(refused.problem, close=True)
 
@@ -104,7 +114,7 @@ class Handler:
         return await self._connector.serve(request, read_connect(request))
 
     async def _guarded(
-        self, request: web.BaseRequest, incoming: Incoming, body: Capture, route: Route
+        self, request: web.BaseRequest, incoming: Incoming, body: Capture, route: Route, verdict: Verdict
     ) -> web.StreamResponse:
         started = time.monotonic()
         whole = replace(incoming.request, body=body)
@@ -118,15 +128,25 @@ class Handler:
             return await self._pass_through(request, incoming, body)
         outgoing = examined.outgoing
         credential = self._credential(whole.headers, route.identity)
-        action = action_of(examined, route, credential, insisted=incoming.action is not None)
-        answer = await self._guard.once(action, outgoing)
+        action = action_of(
+            examined,
+            route,
+            credential,
+            insisted=incoming.action is not None,
+            harmless_twice=verdict.harmless_twice,
+        )
+        copy = await Copy.of(whole, route)
+        answer = await self._guard.once(copy.marked(action), outgoing)
         _log_decision(action, answer, time.monotonic() - started)
-        return answer_response(answer)
+        return answer_response(await copy.answered(answer))
 
     async def _pass_through(
-        self, request: web.BaseRequest, incoming: Incoming, early: Capture | None
+        self, request: web.BaseRequest, incoming: Incoming, early: Capture | None, *, learn: bool = False
     ) -> web.StreamResponse:
-        """Send a request on as it arrives; ``early`` is its body where it had to be read to tell."""
+        """Send a request on as it arrives; ``early`` is its body where it had to be read to tell.
+
+        ``learn``: its answer may say what tools there are.
+        """
         if early is None:
             body, length = _request_body(request)
             if body is not None:
@@ -142,11 +162,14 @@ class Handler:
             return ProblemResponse(upstream_problem(failed.attempt()))
         if response.status == 101 and incoming.upgrade is not None:
             return await self._upgraded(request, response, incoming.upgrade)
+        chunks = _relayed(response)
+        if learn:
+            chunks = self._judge.overhear(incoming, response.headers, chunks)
         return RawResponse(
             response.status,
             response.reason,
             response.headers,
-            _relayed(response),
+            chunks,
             response.content_length,
         )
 

@@ -9,10 +9,20 @@ from onceproxy.core.identity import Examined, examine
 from onceproxy.core.keys import BadKey, MissingKey, find_key, needs_body
 from onceproxy.core.messages import Request
 from onceproxy.core.routes import Route
-from onceproxy.core.rules import IdentityRules, Missing
+from onceproxy.core.rules import BodyForm, IdentityRules, Missing
 from onceproxy.ingress.incoming import Incoming
 
 INLINE = 64 * 1024  # bytes of body up to which a thread costs more than the work
+INLINE_GRAPHQL = 2 * 1024  # likewise for GraphQL, of which its parser reads some 200 bytes a ms
+
+
+def takes_long(request: Request, route: Route) -> bool:
+    """Say whether reading a request's body under the rules of ``route`` would hold up the event loop."""
+    graphql = route.identity.fingerprint.body.form is BodyForm.GRAPHQL
+    # Coded bodies may be far larger than they look.
+    return request.body.size > (INLINE_GRAPHQL if graphql else INLINE) or bool(
+        content_codings(request.headers)
+    )
 
 
 def passes_by(request: Request, rules: IdentityRules) -> bool:
@@ -33,10 +43,9 @@ async def examine_arrived(request: Request, incoming: Incoming, route: Route) ->
         MissingKey: there is none, and the route wants one.
     """
     try:
-        # Coded bodies may be far larger than they look.
-        if request.body.size <= INLINE and not content_codings(request.headers):
-            return _examine(request, incoming, route)
-        return await asyncio.to_thread(_examine, request, incoming, route)
+        if takes_long(request, route):
+            return await asyncio.to_thread(_examine, request, incoming, route)
+        return _examine(request, incoming, route)
     except MissingKey:
         if route.identity.missing is Missing.PASS:
             return None

@@ -98,7 +98,27 @@ WINDOW = "resend needs upstream_window: how long the upstream knows a copy by it
         ),
         (
             "identity: {fingerprint: {body: {}}}",
-            "identity.fingerprint.body: must have exactly one of json, form",
+            "identity.fingerprint.body: must have exactly one of json, form, graphql, jsonrpc",
+        ),
+        (
+            "identity: {fingerprint: {body: {graphql: {}}}}",
+            "identity.fingerprint.body.graphql: must have either include or exclude",
+        ),
+        (
+            "identity: {fingerprint: {body: {jsonrpc: {methods: {}}}}}",
+            "identity.fingerprint.body.jsonrpc.methods: must have either include or exclude",
+        ),
+        (
+            "identity: {fingerprint: {body: {jsonrpc: {tools: [{name: a, arguments: {}}]}}}}",
+            "identity.fingerprint.body.jsonrpc.tools[0].arguments: must have either include or exclude",
+        ),
+        (
+            "identity: {fingerprint: {body: {jsonrpc: {tools: [{guard: false}]}}}}",
+            "identity.fingerprint.body.jsonrpc.tools[0].name: ",
+        ),
+        (
+            "identity: {fingerprint: {body: {jsonrpc: {tools: [{nme: a}]}}}}",
+            "identity.fingerprint.body.jsonrpc.tools[0].nme: ",
         ),
         (
             "identity: {fingerprint: {body: {json: {exclude: ['$[']}}}}",

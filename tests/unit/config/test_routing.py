@@ -16,10 +16,12 @@ from onceproxy.core.rules import (
     FingerprintRules,
     FreshKey,
     IdentityRules,
+    JsonRpcRules,
     Missing,
     Place,
     Selection,
     Source,
+    ToolRules,
 )
 from unit.config.loading import settings_of
 
@@ -187,6 +189,37 @@ def test_what_a_route_does_not_say_is_taken_from_the_defaults() -> None:
         (
             "body: {form: {exclude: [a]}}",
             FingerprintRules(body=BodyRules(BodyForm.FORM, Selection(exclude=("a",)))),
+        ),
+        (
+            "body: {graphql: {exclude: [$.variables.id]}}",
+            FingerprintRules(body=BodyRules(BodyForm.GRAPHQL, Selection(exclude=("$.variables.id",)))),
+        ),
+        ("body: {jsonrpc: {}}", FingerprintRules(body=BodyRules(BodyForm.JSONRPC))),
+        (
+            "body: {jsonrpc: {methods: {exclude: ['get*']}, members: {exclude: [$.params.nonce]}}}",
+            FingerprintRules(
+                body=BodyRules(
+                    BodyForm.JSONRPC,
+                    Selection(exclude=("$.params.nonce",)),
+                    JsonRpcRules(methods=Selection(exclude=("get*",))),
+                )
+            ),
+        ),
+        (
+            "body: {jsonrpc: {trust_annotations: true, tools: [{name: 'get_*', guard: false},"
+            " {name: [pay, refund], arguments: {include: [$.order]}}]}}",
+            FingerprintRules(
+                body=BodyRules(
+                    BodyForm.JSONRPC,
+                    jsonrpc=JsonRpcRules(
+                        tools=(
+                            ToolRules(("get_*",), guard=False),
+                            ToolRules(("pay", "refund"), arguments=Selection(("$.order",))),
+                        ),
+                        trust_annotations=True,
+                    ),
+                )
+            ),
         ),
     ],
 )
