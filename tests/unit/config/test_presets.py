@@ -24,6 +24,9 @@ from unit.config.loading import problems_of, settings_of
 ROOT = Path(__file__).parents[3]
 FORM = "Content-Type: application/x-www-form-urlencoded"
 JSON = "Content-Type: application/json"
+LIST = '{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'
+CALL = '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "pay"}}'
+QUERY = '{"query": "{ orders { id } }"}'
 NAMES = preset_names()
 
 
@@ -164,7 +167,11 @@ def test_only_what_the_vendor_deduplicates_is_sent_again(name: str) -> None:
         (a_request("POST", "https://s.myshopify.com/admin/api/2026-01/orders.json"), "shopify/rest", True),
         (a_request("POST", "https://api.example.com/graphql", JSON), "graphql", True),
         (a_request("POST", "https://tools.example.com/mcp", JSON), "mcp", True),
-        (a_request("DELETE", "https://tools.example.com/mcp"), "default", True),
+        (a_request("POST", "https://tools.example.com/mcp", JSON, body=LIST), "mcp", False),
+        (a_request("POST", "https://tools.example.com/mcp", JSON, body=CALL), "mcp", True),
+        (a_request("GET", "https://tools.example.com/mcp"), "mcp", False),
+        (a_request("DELETE", "https://tools.example.com/mcp"), "mcp", False),
+        (a_request("POST", "https://api.example.com/graphql", JSON, body=QUERY), "graphql", False),
     ],
 )
 def test_requests_get_their_route(request_: Request, name: str, guarded: bool) -> None:
