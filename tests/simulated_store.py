@@ -12,6 +12,7 @@ from onceproxy.core.decisions import Claimable, Resend, decide
 from onceproxy.core.messages import Body
 from onceproxy.core.outcomes import EVENTS
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
+from onceproxy.core.rules import FreshKey
 from onceproxy.core.states import Event, State, advance
 from onceproxy.guard.ports import Note, Resolution, Settled, Settlement, StoreUnavailable
 
@@ -35,6 +36,7 @@ class SimulatedStore:
 
     receipts: dict[RequestId, Receipt] = field(default_factory=dict)
     tokens: dict[RequestId, UUID] = field(default_factory=dict)
+    likenesses: dict[RequestId, bytes] = field(default_factory=dict)
     events: list[tuple[RequestId, str]] = field(default_factory=list)
     watches: list[tuple[RequestId, asyncio.Event]] = field(default_factory=list)
     fail: int = 0
@@ -52,11 +54,16 @@ class SimulatedStore:
         decision = decide(action, known)
         if known is not None and not isinstance(decision, Claimable | Resend):
             return known
+        like = self._like(action)
+        if like is not None and action.likeness is not None and action.likeness.treatment is FreshKey.HOLD:
+            return self.receipts[like]
         state = State.ABSENT if known is None else known.state
         event = Event.RESEND if isinstance(decision, Resend) else Event.CLAIM
         attempt = 1 if known is None else known.attempt + 1
-        claim = Claim(action.request_id, uuid4(), attempt, doubtful=state is State.IN_DOUBT)
+        claim = Claim(action.request_id, uuid4(), attempt, doubtful=state is State.IN_DOUBT, like=like)
         self.tokens[action.request_id] = claim.token
+        if action.likeness is not None:
+            self.likenesses[action.request_id] = action.likeness.digest
         self.receipts[action.request_id] = Receipt(
             action.request_id,
             advance(state, event),
@@ -72,6 +79,12 @@ class SimulatedStore:
         )
         self.events.append((action.request_id, "claim"))
         return claim
+
+    def _like(self, action: Action) -> RequestId | None:
+        asked = action.likeness
+        if asked is None or asked.treatment is FreshKey.ALLOW:
+            return None
+        return next((one for one, digest in self.likenesses.items() if digest == asked.digest), None)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
         self._call()

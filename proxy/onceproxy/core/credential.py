@@ -106,12 +106,8 @@ def _stable_signature(value: bytes) -> list[bytes]:
         return [value]
     stable = []
     for _, (_, parameters) in sorted(signatures.items()):
-        who = {"keyid": parameters["keyid"]} if "keyid" in parameters else parameters
-        stable.append(
-            pack(
-                part.encode("utf-8")
-                for name in sorted(who.keys() - _VOLATILE)
-                for part in (name, str(who[name]))
-            )
-        )
+        who = {"keyid"} if "keyid" in parameters else parameters.keys() - _VOLATILE
+        if not who:
+            return [value]
+        stable.append(pack(part.encode() for name in sorted(who) for part in (name, str(parameters[name]))))
     return stable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
 from typing import Any
@@ -138,13 +138,13 @@ def _no_constant(text: str) -> float:
 
 def _check_depth(document: Any) -> None:
     level = [document]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            inner
-            for value in level
-            if isinstance(value, dict | list)
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
+    for _ in range(MAX_DEPTH):
         if not level:
             return
-    raise NotCanonical(f"nested deeper than {MAX_DEPTH}")
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _inside(outer)]
+    if any(isinstance(value, dict | list) for value in level):
+        raise NotCanonical(f"nested deeper than {MAX_DEPTH}")
+
+
+def _inside(outer: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return outer.values() if isinstance(outer, dict) else outer

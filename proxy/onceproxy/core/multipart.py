@@ -43,7 +43,8 @@ def split_parts(content_type: bytes, body: bytes) -> list[Part]:
     delimiter = b"\r\n--" + (boundaries[0][0] or boundaries[0][1])
     if body.count(delimiter) > MAX_PARTS:
         raise NotCanonical(f"more than {MAX_PARTS} parts")
-    before, *parts, end = (b"\r\n" + body).split(delimiter)
+    before, *parts = (b"\r\n" + body).split(delimiter)
+    end = parts.pop() if parts else b""
     if before or not parts or end not in (b"--", b"--\r\n"):
         raise NotCanonical("something before the first part or behind the last one")
     return [_part(text) for text in parts]

@@ -132,33 +132,37 @@ class Connections:
         ``timeout`` seconds are allowed for a connection to come free, and again for all of it. When this
         raises, the transaction may have been committed or not.
         """
-        async with self._lent(self._common, timeout) as connection:
-            try:
-                async with asyncio.timeout(timeout):
-                    transaction = connection.transaction(isolation="read_committed")
-                    await transaction.start()
-                    yield lambda name, *values: connection.fetchrow(sql(name), *values)
-                    await transaction.commit()
-            except BaseException:
-                connection.terminate()  # and the transaction with it, which nobody else must go on with
-                raise
+        # Whatever goes wrong ends the connection, and the transaction with it: nobody must go on with that.
+        async with self._lent(self._common, timeout, ended_by=(BaseException,)) as connection:
+            async with asyncio.timeout(timeout):
+                transaction = connection.transaction(isolation="read_committed")
+                await transaction.start()
+                yield lambda name, *values: connection.fetchrow(sql(name), *values)
+                await transaction.commit()
 
     @asynccontextmanager
     async def _lent(
-        self, pool: asyncpg.Pool, timeout: float
+        self,
+        pool: asyncpg.Pool,
+        timeout: float,
+        # Postgres cancels whatever a backend is doing when the cancel request gets there, which may be the
+        # next user's statement: never hand such a connection on.
+        # (Nor one that asyncpg itself has lost its bearings with.)
+        ended_by: tuple[type[BaseException], ...] = (
+            asyncio.CancelledError,
+            TimeoutError,
+            asyncpg.InternalClientError,
+        ),
     ) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
         connection = await pool.acquire(timeout=timeout)
         try:
             yield connection
-        except (asyncio.CancelledError, TimeoutError, asyncpg.InternalClientError):
-            # Postgres cancels whatever a backend is doing when the cancel request gets there, which may be
-            # the next user's statement: never hand such a connection on.
-            # (Nor one that asyncpg itself has lost its bearings with.)
-            connection.terminate()
-            raise
         except ReadOnlySQLTransactionError:
             # We are connected to what has become a standby: all of the pool is.
             await pool.expire_connections()
+            raise
+        except ended_by:
+            connection.terminate()
             raise
         finally:
             await pool.release(connection)

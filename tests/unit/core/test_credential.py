@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onceproxy.core.credential import credential_digest, stable_credential
+from onceproxy.core.rules import IdentityRules, Place, Source
 
 AWS = (
     b"AWS4-HMAC-SHA256 Credential=%s/20261124/us-east-1/sqs/aws4_request, "
@@ -28,6 +29,14 @@ def same(one: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> bool:
             (b"Signature-Input", b'sig1=("@method");created=1;keyid="k1"'),
             (b"Signature-Input", b'sig1=("@method");created=2;keyid="k1"'),
         ),
+        (
+            (b"Signature-Input", b'sig1=("@method");created=1;nonce="a";alg="ed25519"'),
+            (b"Signature-Input", b'sig1=("@path");created=2;alg="ed25519";nonce="b";expires=9'),
+        ),
+        (
+            (b"Authorization", b'Signature keyId="k1",algorithm="hs2019",signature="x"'),
+            (b"Authorization", b'Signature keyId="k1",algorithm="hs2019",signature="y"'),
+        ),
     ],
 )
 def test_a_new_signature_of_the_same_signer(one: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> None:
@@ -41,6 +50,18 @@ def test_a_new_signature_of_the_same_signer(one: tuple[bytes, bytes], other: tup
         ((b"Authorization", b"Bearer a"), (b"Authorization", b"Bearer b")),
         ((b"Authorization", b"Basic YTpi"), (b"Authorization", b"Bearer YTpi")),
         ((b"X-Api-Key", b"a"), (b"X-Api-Key", b"b")),
+        # Nothing in them says who signs, so all of it does.
+        ((b"Authorization", b"AWS4-HMAC-SHA256 a"), (b"Authorization", b"AWS4-HMAC-SHA256 b")),
+        ((b"Authorization", b'Digest nonce="1"'), (b"Authorization", b'Digest nonce="2"')),
+        ((b"Signature-Input", b"sig1=bad"), (b"Signature-Input", b"sig1=(")),
+        ((b"Signature-Input", b"sig1=a"), (b"Signature-Input", b"sig1=b")),
+        ((b"Signature-Input", b"sig1=();created=1"), (b"Signature-Input", b"sig1=();created=2")),
+        ((b"Signature-Input", b'sig1=();keyid="a"'), (b"Signature-Input", b'sig1=();keyid="b"')),
+        ((b"Signature-Input", b'sig1=();alg="a"'), (b"Signature-Input", b'sig1=();alg="b"')),
+        (
+            (b"Signature-Input", b'sig1=();keyid="a"'),
+            (b"Signature-Input", b'sig1=();keyid="a", sig2=();keyid="b"'),
+        ),
         ((b"Cookie", b"s=1"), (b"Cookie", b"s=2")),
     ],
 )
@@ -54,3 +75,16 @@ def test_the_digest_needs_the_key_and_hides_the_secret() -> None:
     assert len(digest) == 32
     assert digest != credential_digest(b"l" * 32, headers)
     assert credential_digest(b"k" * 32, ((b"Accept", b"*/*"),)) == b""
+
+
+def test_headers_in_the_scope_are_no_credential() -> None:
+    headers = ((b"authorization", b"Bearer a"), (b"X-Api-Key", b"k"))
+    rules = IdentityRules(scope=(Source(Place.HEADER, "Authorization"), Source(Place.QUERY, "x-api-key")))
+    assert stable_credential(headers, rules) == stable_credential(headers[1:])
+    assert credential_digest(b"k" * 32, headers[:1], rules) == b""
+
+
+def test_a_route_may_take_any_credential() -> None:
+    headers = ((b"Authorization", b"Bearer a"),)
+    assert credential_digest(b"k" * 32, headers, IdentityRules(any_credential=True)) == b""
+    assert credential_digest(b"k" * 32, headers, IdentityRules()) == credential_digest(b"k" * 32, headers)

@@ -164,3 +164,14 @@ def test_a_body_that_was_not_kept_is_described() -> None:
         "body_size": 10**9,
         "body_sha256": "ab" * 32,
     }
+
+
+def test_one_that_is_like_another_is_held_and_told_how_to_go_on() -> None:
+    earlier = replace(COMPLETED, request_id=RequestId(b"\2" * 32), first_age=61.4, credential=b"")
+    told = refusal(earlier).problem
+    assert told.type is ProblemType.LOOKS_REPEATED
+    assert (told.request_id, told.attempt) == (ID, None)
+    assert told.document()["earlier"] == str(earlier.request_id)
+    assert told.document()["earlier_state"] == "completed"
+    for words in ("61 s ago", str(earlier.request_id), "Nothing was sent", "Onceproxy-Action"):
+        assert words in told.detail
