@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from onceproxy.config.fields import Many, OneOrMany, Section, WordOrMembers
 from onceproxy.config.protocols import JsonRpcSection
 from onceproxy.config.selections import Name, Names, Paths
+from onceproxy.config.texts import check_member_path
 from onceproxy.config.treatment import HeaderName, JsonPath
-from onceproxy.core.rules import Missing
+from onceproxy.core.rules import InjectAs, Missing
+
+MemberPath = Annotated[str, AfterValidator(check_member_path)]
 
 
 class KeySource(Section):
@@ -27,7 +30,13 @@ class KeyTarget(Section):
     """Where our request_id goes as the upstream's key: exactly one place."""
 
     header: HeaderName | None = Field(None, description="A header's name.")
-    json_: JsonPath | None = Field(None, alias="json", description="A JSONPath of one member of the body.")
+    json_: MemberPath | None = Field(None, alias="json", description="A path of names, such as $.outer.key.")
+    as_: InjectAs = Field(
+        InjectAs.REQUEST_ID,
+        alias="as",
+        strict=False,
+        description="Whole (request_id, 56 characters), or as a uuid where a key must be shorter.",
+    )
 
 
 class BodySection(Section):

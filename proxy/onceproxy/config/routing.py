@@ -32,6 +32,7 @@ from onceproxy.core.rules import (
     BodyRules,
     FingerprintRules,
     IdentityRules,
+    InjectAs,
     JsonRpcRules,
     Place,
     Selection,
@@ -124,6 +125,7 @@ def _identity(section: RouteSection | None, treatment: Defaults) -> IdentityRule
         fresh_key=treatment.fresh_key,
         fresh_key_window=treatment.fresh_key_window,
         inject_key=_source(inject) if inject is not None else None,
+        inject_as=inject.as_ if inject is not None else InjectAs.REQUEST_ID,
     )
 
 

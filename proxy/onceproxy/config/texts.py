@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from onceproxy.config.values import check_host_glob
+from onceproxy.core.injection import member_names
 from onceproxy.core.jsonpaths import BadJsonPath, compile_path
 from onceproxy.core.rules import PROXY_USER, Place, Source
 from onceproxy.core.templates import parse_template
@@ -135,6 +136,17 @@ def check_jsonpath(text: str) -> str:
         ValueError: it is none (RFC 9535).
     """
     compile_path(text)
+    return text
+
+
+def check_member_path(text: str) -> str:
+    """Return a JSONPath that names one member.
+
+    Raises:
+        ValueError: it is none, or one with anything but names in it.
+    """
+    if member_names(text) is None:
+        raise ValueError("it must be a path of names alone, as in $.idempotency_key or $.input.key")
     return text
 
 

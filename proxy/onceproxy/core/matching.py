@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
-from onceproxy.core.canonical import media_type
+from onceproxy.core.contents import Content
 from onceproxy.core.globs import Text, Tokens, host_tokens, path_tokens, tokens_match
 from onceproxy.core.jsonpaths import TooDeep, select
 from onceproxy.core.messages import Request, header_values
@@ -143,11 +144,12 @@ class Reading:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self._content = Content(request)
 
-    @cached_property
+    @property
     def media_type(self) -> str:
         """The media type, or empty."""
-        return media_type(self.request.headers)
+        return self._content.kind
 
     def header(self, name: str) -> list[str]:
         """Return the values of a header's lines."""
@@ -163,10 +165,10 @@ class Reading:
 
     def json_values(self, path: str) -> list[Any]:
         """Return what a JSONPath selects; none where the body is no plain JSON."""
-        if self._json is _NO_JSON:
+        if self._content.json is None:
             return []
         try:
-            return select(path, self._json)
+            return select(path, self._content.json.document)
         except TooDeep:
             return []
 
@@ -176,31 +178,13 @@ class Reading:
 
     @cached_property
     def _form(self) -> list[tuple[str, str]]:
-        if self.media_type != "application/x-www-form-urlencoded":
+        if self._content.pairs is None or self._content.decoded is None:
             return []
-        return _pairs(self.request.body.read())
-
-    @cached_property
-    def _json(self) -> Any:
-        try:
-            text = self.request.body.read().decode("utf-8")
-            return json.loads(text, object_pairs_hook=_unique_names, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
-            return _NO_JSON
-
-
-_NO_JSON = object()
+        return _pairs(self._content.decoded)
 
 
 def _pairs(text: bytes) -> list[tuple[str, str]]:
     return parse_qsl(text.decode("latin-1"), keep_blank_values=True)
-
-
-def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a name is there twice")  # which one counts differs between parsers
-    return members
 
 
 def _fits(value: Scalar, found: Any) -> bool:
@@ -208,7 +192,7 @@ def _fits(value: Scalar, found: Any) -> bool:
         return isinstance(found, str) and Text(value).matches(found)
     if value is None or isinstance(value, bool) or isinstance(found, bool):
         return found is value
-    return isinstance(found, int | float) and found == value
+    return isinstance(found, int | float | Decimal) and found == value
 
 
 def _any_text(globs: tuple[str, ...], text: str) -> bool:
@@ -222,7 +206,3 @@ def _shown(value: Scalar) -> str:
 def _shown_host(host: HostGlob) -> str:
     name = ".".join(reversed(host.tokens))
     return name if host.port is None else f"{name}:{host.port}"
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")

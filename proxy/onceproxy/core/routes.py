@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from onceproxy.core.contents import Content
 from onceproxy.core.globs import REST, Index, host_tokens, path_tokens
 from onceproxy.core.jsonrpc import HintsOf, no_hints
 from onceproxy.core.matching import Match, Reading
 from onceproxy.core.messages import Request
-from onceproxy.core.policies import Policy
+from onceproxy.core.policies import Mode, Policy
 from onceproxy.core.rules import BodyForm, BodyRules, IdentityRules
 from onceproxy.core.verdicts import PROTOCOLS, Verdict, judge
 
 READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """The methods that are no mutations (RFC 9110 §9.2.1)."""
+
+_STRICTNESS = {Mode.OFF: 0, Mode.OBSERVE: 1, Mode.ENFORCE: 2}
 
 DEFAULT_NAME = "default"
 
@@ -36,6 +38,12 @@ class Route:
     policy: Policy = field(default_factory=Policy)
     client_mode: bool = False
     origin: str = ""
+
+    def asked_for(self, mode: Mode | None) -> Route:
+        """Return the route as a client asks for it: in a milder mode, where the route lets it choose."""
+        if mode is None or not self.client_mode or _STRICTNESS[mode] >= _STRICTNESS[self.policy.mode]:
+            return self
+        return replace(self, policy=replace(self.policy, mode=mode))
 
     def guards(self, request: Request) -> bool:
         """Say whether ``request`` is an action here; its body has to be there if ``needs_body``."""

@@ -89,6 +89,7 @@ class Handler:
             if route is None:
                 body = await _read_body(request, rules.request_body)
                 route = await _find(rules.routes, replace(incoming.request, body=body))
+            route = route.asked_for(incoming.mode)
             if route.policy.mode is Mode.OFF:
                 return await self._pass_through(request, incoming, body)
             if body is None and route.needs_body(incoming.request):

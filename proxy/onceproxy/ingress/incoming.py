@@ -12,6 +12,7 @@ from aiohttp.http_parser import RawRequestMessage
 
 from onceproxy.core.hygiene import UNSTRIPPABLE, connection_options, forwardable
 from onceproxy.core.messages import Origin, RawHeaders, Request, header_values
+from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
 from onceproxy.ingress.targets import BadTarget, Mount, origin_form, parse_absolute, parse_authority
@@ -37,13 +38,14 @@ class Incoming:
     """A request's head as it will go upstream (its body still to be read), and who sends it.
 
     ``action`` is the value of ``Onceproxy-Action``. ``upgrade`` is the protocol that the client wants to
-    switch to, where that is relayed.
+    switch to, where that is relayed. ``mode`` is what ``Onceproxy-Mode`` asks for, allowed or not.
     """
 
     request: Request
     user: str | None
     action: bytes | None
     upgrade: bytes | None
+    mode: Mode | None = None
 
 
 def head_of(request: web.BaseRequest) -> RawRequestMessage:
@@ -100,7 +102,20 @@ def read_request(request: web.BaseRequest, mounts: tuple[Mount, ...]) -> Incomin
     if len(actions) > 1:
         raise Refused(ProblemType.BAD_REQUEST, "Onceproxy-Action is there twice; send it once.")
     upgrade = _upgrade(request, headers)
-    return Incoming(outgoing, user, actions[0] if actions else None, upgrade)
+    return Incoming(outgoing, user, actions[0] if actions else None, upgrade, _mode(headers))
+
+
+def _mode(headers: RawHeaders) -> Mode | None:
+    values = header_values(headers, "onceproxy-mode")
+    if not values:
+        return None
+    try:
+        [value] = values
+        return Mode(value.strip().decode("latin-1"))
+    except ValueError:
+        raise Refused(
+            ProblemType.BAD_REQUEST, "Onceproxy-Mode must be observe or off, and be there once."
+        ) from None
 
 
 def proxy_user(headers: RawHeaders) -> str | None:

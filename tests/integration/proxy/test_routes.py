@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from integration.proxy.conftest import StartProxy
 from raw_client import a_request, connected, post
 from upstreams import Upstream
@@ -127,3 +129,45 @@ async def test_a_body_streams_through_where_no_route_asks_for_it(start_proxy: St
         reply = await client.reply()
 
     assert reply.status == 201
+
+
+@pytest.mark.parametrize(
+    ("allowed", "mode", "guarded", "executions"),
+    [
+        (True, "off", False, 2),
+        (True, "observe", True, 2),
+        (True, "enforce", True, 1),
+        (False, "off", True, 1),
+        (False, "observe", True, 1),
+    ],
+)
+async def test_a_client_may_ask_for_a_milder_mode_where_that_is_allowed(
+    start_proxy: StartProxy, upstream: Upstream, allowed: bool, mode: str, guarded: bool, executions: int
+) -> None:
+    proxy = await start_proxy(defaults={"allow_client_mode": allowed})
+
+    for _ in range(2):
+        reply = await post(proxy.url, f"{upstream.url}/pay", f"Onceproxy-Mode: {mode}")
+        assert bool(reply.all("Onceproxy-Request-Id")) is guarded
+
+    assert upstream.executions == executions
+    assert not any(seen.all("Onceproxy-Mode") for seen in upstream.requests)
+
+
+async def test_a_client_can_not_ask_for_more_than_the_route_has(
+    start_proxy: StartProxy, upstream: Upstream
+) -> None:
+    proxy = await start_proxy(defaults={"allow_client_mode": True, "mode": "off"})
+
+    reply = await post(proxy.url, f"{upstream.url}/pay", "Onceproxy-Mode: enforce")
+
+    assert not reply.all("Onceproxy-Request-Id")
+
+
+async def test_a_mode_that_there_is_not_is_refused(start_proxy: StartProxy, upstream: Upstream) -> None:
+    proxy = await start_proxy()
+
+    for lines in (["Onceproxy-Mode: of"], ["Onceproxy-Mode: off", "Onceproxy-Mode: off"]):
+        reply = await post(proxy.url, f"{upstream.url}/pay", *lines)
+        assert reply.problem()["detail"].startswith("Onceproxy-Mode must be observe or off")
+    assert upstream.requests == []

@@ -169,6 +169,8 @@ WINDOW = "resend needs upstream_window: how long the upstream knows a copy by it
             "probe.tries: is 0; it must be a ",
         ),
         ("inject_key: {form: a}", "inject_key: must have exactly one of header, json"),
+        ("inject_key: {json: '$.a[0]'}", "inject_key.json: is '$.a[0]'; it must be a path of names alone"),
+        ("inject_key: {header: A, as: uid}", "inject_key.as: is 'uid'; it must be 'request_id' or 'uuid'"),
         ("ttl: 5x", "ttl: is '5x'; it must be a number and its unit, as in 500ms, 30s, 10m, 24h or 30d"),
         (
             "mode: obsrve",

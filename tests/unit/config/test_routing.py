@@ -16,6 +16,7 @@ from onceproxy.core.rules import (
     FingerprintRules,
     FreshKey,
     IdentityRules,
+    InjectAs,
     JsonRpcRules,
     Missing,
     Place,
@@ -57,7 +58,7 @@ routes:
     outcomes: {released: [503], in_doubt: [404], completed: [409]}
     in_doubt: probe
     upstream_window: 24h
-    inject_key: {header: Idempotency-Key}
+    inject_key: {header: Idempotency-Key, as: uuid}
     probe:
       url: "https://api.example.com/orders?reference={json:$.reference}"
       happened: "$.data[0]"
@@ -119,6 +120,7 @@ def test_everything_that_can_be_said() -> None:
             fresh_key=FreshKey.HOLD,
             fresh_key_window=600.0,
             inject_key=Source(Place.HEADER, "Idempotency-Key"),
+            inject_as=InjectAs.UUID,
         ),
         policy=Policy(
             mode=Mode.OBSERVE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -148,6 +149,22 @@ def test_form_fields() -> None:
     assert not met(match, a_request(headers=(FORM,), body=b"Action=RunInstances"))
     assert not met(match, a_request(headers=(FORM,), body=b"Action=DescribeX&Action=RunInstances"))
     assert not met(match, a_request(body=b"Action=DescribeInstances"))
+
+
+def test_coded_bodies_are_decoded() -> None:
+    zipped = a_request(headers=(JSON, (b"Content-Encoding", b"gzip")), body=gzip.compress(b'{"a": "x"}'))
+    unknown = a_request(headers=(JSON, (b"Content-Encoding", b"secret")), body=b'{"a": "x"}')
+    match = Match(json=(Condition("$.a", ("x",)),))
+
+    assert met(match, zipped)
+    assert not met(match, unknown)
+
+
+def test_numbers_that_no_double_holds_are_told_apart() -> None:
+    match = Match(json=(Condition("$.a", (12345678901234567890,)),))
+
+    assert met(match, a_request(body=b'{"a": 12345678901234567890}'))
+    assert not met(match, a_request(body=b'{"a": 12345678901234567891}'))
 
 
 def test_the_first_that_matches_wins_whatever_is_narrower() -> None:
