@@ -17,6 +17,7 @@ from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
 from onceproxy.core.rules import FreshKey
 from onceproxy.core.states import State
 from onceproxy.guard.ports import StoreUnavailable
+from onceproxy.store.confirming import confirm
 from onceproxy.store.connection import Connections
 from onceproxy.store.reading import look
 from onceproxy.store.rows import action_values
@@ -57,6 +58,9 @@ async def claim(connections: Connections, action: Action, token: UUID, instance:
             # An earlier try of ours got through. If it is lost already, then so is our lease.
             if seen.receipt.state is not State.CLAIMED:
                 raise InstanceNotLive("the claim was lost together with this instance's lease")
+            # It is seen; that does not say that the standbys have it.
+            if not await confirm(connections, request_id, token, State.CLAIMED):
+                continue
             return Claim(request_id, token, seen.receipt.attempt, doubtful=seen.previous is State.IN_DOUBT)
         if not row["live"]:
             raise InstanceNotLive("this instance's lease ran out: it may not claim until it has a new one")

@@ -9,14 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Protocol
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
 from asyncpg.exceptions import ReadOnlySQLTransactionError
 
-from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, is_outage, is_refusal
+from onceproxy.store.errors import (
+    DATABASE_ERRORS,
+    DatabaseUnreachable,
+    NotReplicated,
+    is_outage,
+    is_refusal,
+)
+from onceproxy.store.hosts import places, split_hosts
 from onceproxy.store.retrying import pauses
 from onceproxy.store.statements import sql
 
@@ -31,19 +38,47 @@ SETTINGS = {"application_name": "onceproxy"}
 def describe(url: str) -> str:
     """Name the database of a URL in words that are fit for a log: no user, no password, no options."""
     try:
-        parts = urlsplit(url)
-        place = parts.hostname or "a local socket"
-        if parts.port is not None:
-            place += f":{parts.port}"
+        place = " or ".join(places(url)) or "a local socket"
+        name = urlsplit(split_hosts(url)[0]).path.strip("/")
     except ValueError:
         return "the database"
-    name = parts.path.strip("/")
     return f"database {name} at {place}" if name else f"the database at {place}"
 
 
 async def connect(url: str, timeout: float = CONNECT_TRY) -> asyncpg.Connection:
     """Make one connection, in one try of at most ``timeout`` seconds. Raises what asyncpg raises."""
-    return await asyncpg.connect(url, timeout=timeout, server_settings=SETTINGS)
+    return await Dial(url)(timeout=timeout, server_settings=SETTINGS)
+
+
+class Dial:
+    """Connects to the first server of a URL that will do, beginning with the one that did the last time.
+
+    Has the shape of ``asyncpg.connect``, for pools; the URL is its own, whatever it is called with.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._urls = list(split_hosts(url))
+
+    async def __call__(
+        self, dsn: str | None = None, *, timeout: float = CONNECT_TRY, **settings: Any
+    ) -> asyncpg.Connection:
+        """Connect within ``timeout`` seconds. Raises what asyncpg raises, for the last server tried."""
+        share = timeout / len(self._urls)
+        for one in self._urls[:-1]:
+            try:
+                connection = await asyncpg.connect(one, timeout=share, **settings)
+            except DATABASE_ERRORS as error:
+                if not is_outage(error):
+                    raise
+            else:
+                return self._found(one, connection)
+        last = self._urls[-1]
+        return self._found(last, await asyncpg.connect(last, timeout=share, **settings))
+
+    def _found(self, one: str, connection: asyncpg.Connection) -> asyncpg.Connection:
+        self._urls.remove(one)
+        self._urls.insert(0, one)
+        return connection
 
 
 async def connect_patiently(url: str, connect_timeout: float) -> asyncpg.Connection:
@@ -155,8 +190,17 @@ class Connections:
         ),
     ) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
         connection = await pool.acquire(timeout=timeout)
+        heard: list[str] = []
+
+        def hear(_: object, message: asyncpg.PostgresLogMessage) -> None:
+            if _is_about_standbys(message):
+                heard.append(str(message))
+
+        connection.add_log_listener(hear)
         try:
             yield connection
+            if heard:
+                raise NotReplicated(heard[0])
         except ReadOnlySQLTransactionError:
             # We are connected to what has become a standby: all of the pool is.
             await pool.expire_connections()
@@ -165,6 +209,8 @@ class Connections:
             connection.terminate()
             raise
         finally:
+            with suppress(asyncpg.InterfaceError):  # it was terminated
+                connection.remove_log_listener(hear)
             await pool.release(connection)
 
     async def close(self) -> None:
@@ -182,12 +228,19 @@ class Connections:
 async def _pool(url: str, size: int) -> asyncpg.Pool:
     return await asyncpg.create_pool(
         url,
+        connect=Dial(url),
         min_size=0,  # more, and asyncpg reconnects in a task of its own, whose errors nobody awaits
         max_size=size,
         timeout=CONNECT_TRY,
         server_settings=SETTINGS,
         reset=_leave_as_it_is,
     )
+
+
+def _is_about_standbys(message: asyncpg.PostgresLogMessage) -> bool:
+    """Say whether the wait for a synchronous standby was cancelled, which is but a warning to Postgres."""
+    # By the place in Postgres's source that says so: the words are in the server's language.
+    return getattr(message, "server_source_filename", None) == "syncrep.c"
 
 
 async def _leave_as_it_is(connection: asyncpg.Connection) -> None:

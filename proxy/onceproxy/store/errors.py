@@ -42,6 +42,10 @@ class EmbeddedFailed(StoreError):
     """The embedded server can't be set up, started or reached."""
 
 
+class NotReplicated(asyncpg.InterfaceError):
+    """A commit is on the primary's disk and perhaps on no standby's: a failover may forget it."""
+
+
 DATABASE_ERRORS = (
     OSError,
     TimeoutError,

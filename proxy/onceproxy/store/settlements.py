@@ -8,6 +8,7 @@ from onceproxy.core.outcomes import OutcomeKind
 from onceproxy.core.receipts import Claim
 from onceproxy.core.states import State
 from onceproxy.guard.ports import Settled, Settlement, StoreUnavailable
+from onceproxy.store.confirming import confirm
 from onceproxy.store.connection import Connections
 from onceproxy.store.rows import evidence_values, parts_of, settlement_values
 
@@ -58,6 +59,8 @@ async def settle(connections: Connections, claim: Claim, settlement: Settlement,
     ours = found is not None and found["token"] == claim.token and found["attempt"] == claim.attempt
     state = State(found["state"]) if found is not None else State.ABSENT
     if ours and state == kind.value:
+        # An earlier try of ours got through. It is seen; that does not say that the standbys have it.
+        await confirm(connections, claim.request_id, claim.token, state)
         if kind is not OutcomeKind.IN_DOUBT:
             return Settled.STORED
         # Either a repetition, whose event is there, or the claim was lost and now there is evidence as well.

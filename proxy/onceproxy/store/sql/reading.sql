@@ -61,3 +61,13 @@ INSERT INTO events (request_id, kind, attempt, instance, state, reason)
 SELECT receipts.request_id, $3::text, receipts.attempt, $2::uuid, receipts.state, nullif($4::text, '')
 FROM receipts, relaxed
 WHERE receipts.request_id = $1::bytea AND relaxed.setting = 'off';
+
+-- name: confirm
+-- Write a receipt as it is, if it is still the attempt's and in that state: once this is durable, so is what made it
+-- so. $1 request_id, $2 token, $3 state. Returns one row, confirmed: whether it was.
+WITH confirmed AS (
+    UPDATE receipts SET changed_at = changed_at
+    WHERE request_id = $1::bytea AND token = $2::uuid AND state = $3::text
+    RETURNING request_id
+)
+SELECT EXISTS (SELECT FROM confirmed) AS confirmed;
