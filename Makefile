@@ -8,7 +8,7 @@ CLIENTS := $(VENV)/.clients
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test lint types imports check package schema lock clean
+.PHONY: help install serve demo test memory lint types imports check package schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ demo: $(STAMP) ## Play the story: a lost answer, a retry, one charge
 
 test: $(STAMP) $(CLIENTS) ## Run the whole test suite
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+memory: $(STAMP) ## Measure the memory of 200 answers of 10 MiB at once, and of as many replays
+	ONCEPROXY_LARGE_ANSWERS=200 $(BIN)/pytest -s tests/faults/test_memory.py
 
 lint: $(STAMP) ## Check format and style
 	$(BIN)/ruff format --check .

@@ -26,9 +26,12 @@ class NotCanonical(Exception):
     """A body can't be read as what it should be, or has no form that keeps different meanings apart."""
 
 
+LENGTH = 8  # bytes of a part's length
+
+
 def pack(parts: Iterable[bytes]) -> bytes:
     """Join parts so that no two lists of parts give the same bytes: each behind its length (8 bytes)."""
-    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return b"".join(len(part).to_bytes(LENGTH, "big") + part for part in parts)
 
 
 def canonical_escapes(text: bytes) -> bytes:

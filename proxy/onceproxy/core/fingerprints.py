@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from onceproxy.core.canonical import NotCanonical, canonical_escapes, pack
+from onceproxy.core.canonical import LENGTH, NotCanonical, canonical_escapes, pack
 from onceproxy.core.contents import MULTIPART_FORM, Content, is_json
 from onceproxy.core.graphql_requests import asked_for
 from onceproxy.core.json_members import canonical_members
@@ -43,18 +43,23 @@ class CanonicalForm:
 
     @property
     def digest(self) -> bytes:
-        """The fingerprint: 32 bytes."""
+        """The fingerprint: the SHA-256 over all parts packed, that of the body being packed itself."""
         body = (self.body.read_as.encode("ascii"), self.body.kind.encode("latin-1"), *self.body.parts)
-        parts = (
+        before = (
             b"fingerprint/%d" % self.version,
             self.method.encode("ascii"),
             self.origin.encode("ascii"),
             self.path,
             pack(self.query),
-            pack(body),
-            *self.headers,
         )
-        return hashlib.sha256(pack(parts)).digest()
+        digest = hashlib.sha256(pack(before))
+        # As pack(body), without the copies: a body may be large.
+        digest.update(sum(LENGTH + len(part) for part in body).to_bytes(LENGTH, "big"))
+        for part in body:
+            digest.update(len(part).to_bytes(LENGTH, "big"))
+            digest.update(part)
+        digest.update(pack(self.headers))
+        return digest.digest()
 
 
 def canonical_form(
