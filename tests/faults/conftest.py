@@ -24,9 +24,10 @@ async def start_proxy(database_url: str, tmp_path: Path) -> AsyncIterator[StartP
 
     async def start(**fields: object) -> ProxyProcess:
         values = {"data_dir": tmp_path / "data", "database": database_url, **fields}
-        started.append(ProxyProcess(**values))  # type: ignore[arg-type]
-        await started[-1].start()
-        return started[-1]
+        proxy = ProxyProcess(**values)  # type: ignore[arg-type]
+        started.append(proxy)
+        await proxy.start()
+        return proxy
 
     yield start
     for proxy in started:
