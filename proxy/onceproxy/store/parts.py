@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from weakref import WeakValueDictionary
 
 from onceproxy.core.messages import Body
 from onceproxy.core.receipts import Claim, Receipt
@@ -36,6 +37,8 @@ class Parts:
         self._connections = connections
         self._writing = asyncio.Semaphore(WRITERS)
         self._reading = asyncio.Semaphore(READERS)
+        # What is being sent to one copy will do for the others: a thousand may wait for one receipt.
+        self._loaded: WeakValueDictionary[tuple[bytes, int, bytes], Capture] = WeakValueDictionary()
 
     async def write(self, claim: Claim, settlement: Settlement) -> None:
         """Write what is missing of a settlement's body, if that is large. Raises what asyncpg raises."""
@@ -69,8 +72,12 @@ class Parts:
             )
             return bytes(row["data"]) if row is not None else None
 
+        which = (receipt.request_id.digest, receipt.attempt, receipt.body_digest)
         async with self._reading:
-            return await joined(fetch, receipt)
+            body = self._loaded.get(which) or await joined(fetch, receipt)
+        if body is not None:
+            self._loaded[which] = body
+        return body
 
 
 def divided(body: Body) -> Iterator[bytes]:
@@ -85,7 +92,7 @@ def divided(body: Body) -> Iterator[bytes]:
         yield bytes(held)
 
 
-async def joined(fetch: Fetch, receipt: Receipt) -> Body | None:
+async def joined(fetch: Fetch, receipt: Receipt) -> Capture | None:
     """Return a body from its parts; None if one is missing, or they are not what the receipt says."""
     body, number = Capture(), 0
     while body.size < receipt.body_size:

@@ -223,6 +223,32 @@ async def test_people_get_the_body_too(store: PostgresStore, claim: Claim, datab
     assert content.read() == body.read()
 
 
+async def test_copies_that_come_together_share_what_was_read(
+    store: PostgresStore, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = a_body(3 * PART)
+    await store.settle(claim, large(body))
+    receipt = await read(store, claim)
+    reads = 0
+    run = store._connections.run
+
+    async def counted(name: str, *values: object, **settings: float) -> asyncpg.Record | None:
+        nonlocal reads
+        reads += name == "read_part"
+        return await run(name, *values, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store._connections, "run", counted)
+    loaded = await asyncio.gather(*(store.load(receipt) for _ in range(50)))
+
+    assert reads <= parts.READERS * 3
+    bodies = {one.read() if one is not None else b"" for one in loaded}
+    assert bodies == {body.read()}
+    del loaded
+    before = reads
+    assert await store.load(receipt) is not None
+    assert reads == before + 3  # what nobody needs any more is let go of
+
+
 async def test_few_are_written_and_read_at_once(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
