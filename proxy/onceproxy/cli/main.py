@@ -14,6 +14,7 @@ COMMANDS = {
     "run": ("run", "run", "Run a program through a proxy of its own."),
     "env": ("env", "env", "Print the variables that point a program at the proxy."),
     "check": ("check", "check", "Validate the configuration."),
+    "explain": ("explain", "explain", "Say what becomes of a request, and why, without sending it."),
     "presets": ("presets", "presets", "List the shipped presets, or print one."),
     "ca": ("ca", "ca", "The local CA's certificate."),
     "receipts": ("receipts", "receipts", "List and show receipts."),

@@ -34,6 +34,18 @@ def pack(parts: Iterable[bytes]) -> bytes:
     return b"".join(len(part).to_bytes(LENGTH, "big") + part for part in parts)
 
 
+def unpack(data: bytes) -> list[bytes] | None:
+    """Take apart what ``pack`` joined; None if it is nothing of the kind."""
+    parts, at = [], 0
+    while at < len(data):
+        start = at + 8
+        at = start + int.from_bytes(data[at:start], "big")
+        if at > len(data):
+            return None
+        parts.append(data[start:at])
+    return parts
+
+
 def canonical_escapes(text: bytes) -> bytes:
     """Decode escapes of unreserved characters and upper-case the hex of all others (RFC 3986 §6.2.2)."""
 

@@ -12,7 +12,7 @@ from onceproxy.core.messages import Request
 from onceproxy.core.places import NoScalar, values_at
 from onceproxy.core.rules import IdentityRules, Place, Source
 
-_SECRET = re.compile(r"auth|cookie|key|pass|secret|session|signature|token", re.IGNORECASE)
+SECRET_NAME = re.compile(r"auth|cookie|key|pass|secret|session|signature|token", re.IGNORECASE)
 _SHOWN = 100  # characters of a value that are told
 
 
@@ -56,7 +56,7 @@ def _values(source: Source, request: Request, content: Content) -> list[bytes]:
 
 
 def _shown(source: Source, values: list[bytes]) -> str:
-    if _SECRET.search(source.name):
+    if SECRET_NAME.search(source.name):
         return "(hidden)"
     text = ", ".join(value.decode("utf-8", "backslashreplace") for value in values)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -21,6 +21,7 @@ from onceproxy.store.schema import all_migrations, read_version
 from onceproxy.store.statements import sql
 
 LIMIT = 50  # receipts in a list, unless asked otherwise
+RECENT = 20_000  # receipts that are looked through for those of one URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,21 @@ class ReceiptRow:
     failure: str | None
     conclusion: str | None
     body_size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """What identifies a receipt that still answers, or stands in the way of, a copy."""
+
+    request_id: RequestId
+    state: State
+    attempt: int
+    kind: IdentityKind
+    canonical: int
+    scope: tuple[str, ...]
+    fingerprint: bytes
+    route: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +145,19 @@ class Catalogue:
         )
         return [_receipt_row(row) for row in rows]
 
+    async def live(self, request_ids: list[RequestId]) -> list[LiveRow]:
+        """Return those of the receipts that there are, without their responses."""
+        rows = await self._connection.fetch(sql("find_receipts"), [one.digest for one in request_ids])
+        return [_live_row(row) for row in rows]
+
+    async def recent(self, method: str, url: str, limit: int) -> list[LiveRow]:
+        """Return the newest receipts of a method and a URL (without a query), at most ``limit``.
+
+        Only the newest ``RECENT`` of all receipts are looked through.
+        """
+        rows = await self._connection.fetch(sql("recent_receipts"), method, url, RECENT, limit)
+        return [_live_row(row) for row in rows]
+
     async def show(self, request_id: RequestId) -> tuple[Receipt, tuple[EventRow, ...]] | None:
         """Return a receipt, expired or not, and its history, oldest first; None if there is none.
 
@@ -154,6 +183,15 @@ class Catalogue:
             return bytes(row["data"]) if row is not None else None
 
         return await joined(fetch, receipt)
+
+
+def _live_row(row: asyncpg.Record) -> LiveRow:
+    fields: dict[str, Any] = dict(row)
+    fields["request_id"] = RequestId(fields["request_id"])
+    fields["state"] = State(fields["state"])
+    fields["kind"] = IdentityKind(fields["kind"])
+    fields["scope"] = tuple(fields["scope"])
+    return LiveRow(**fields)
 
 
 def _receipt_row(row: asyncpg.Record) -> ReceiptRow:

@@ -87,6 +87,12 @@ async def start_embedded(data_dir: Path) -> EmbeddedServer:
     return server
 
 
+def embedded_runs(data_dir: Path) -> bool:
+    """Say whether the embedded server of ``data_dir`` runs; it is not started."""
+    directory = data_dir.expanduser().resolve() / "postgres"
+    return directory.is_dir() and Cluster(directory).pid() is not None
+
+
 def _start(data_dir: Path) -> EmbeddedServer:
     try:
         data_dir = data_dir.expanduser().resolve()

@@ -111,6 +111,14 @@ def test_the_routes_in_the_docs_are_valid() -> None:
     assert [route.name for route in load(environ={}).routes] == ["search", "charges", "orders"]
 
 
+def test_the_configuration_in_the_readme_is_valid() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    [text] = re.findall(r"```yaml\n(version: 1\n.*?)```", readme, re.DOTALL)
+    DEFAULT_FILE.write_text(text)
+
+    assert [route.name for route in load(environ={}).routes] == ["search", "orders"]
+
+
 def test_the_docs_have_every_variable() -> None:
     rows = re.findall(r"^ *\| `(ONCEPROXY_\w+)` \| `?(.+?)`? \|", DOCS, re.MULTILINE)
 

@@ -40,3 +40,21 @@ SELECT event_id, at, kind, attempt, instance, state, phase, reason, detail
 FROM events
 WHERE request_id = $1::bytea
 ORDER BY at, attempt, event_id;
+
+-- name: find_receipts
+-- The receipts of some request_ids that still answer, or stand in the way of, a copy. $1 request_ids.
+SELECT request_id, state, attempt, kind, canonical, scope, fingerprint, route, created_at
+FROM receipts
+WHERE request_id = ANY ($1::bytea[])
+    AND (forget_at IS NULL OR forget_at > clock_timestamp());
+
+-- name: recent_receipts
+-- Likewise of a method and a URL, among the newest of all receipts, newest first: there is no index on the URL, and
+-- whoever asks must not make the database read everything. $1 method, $2 URL, $3 how many to look through, $4 limit.
+SELECT request_id, state, attempt, kind, canonical, scope, fingerprint, route, created_at
+FROM (SELECT * FROM receipts ORDER BY created_at DESC LIMIT $3::integer) AS newest
+WHERE method = $1::text
+    AND url = $2::text
+    AND (forget_at IS NULL OR forget_at > clock_timestamp())
+ORDER BY created_at DESC
+LIMIT $4::integer;

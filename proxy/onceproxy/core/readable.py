@@ -1,0 +1,76 @@
+"""A canonical form for people: what a fingerprint is made from, secrets hidden."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from onceproxy.core.canonical import unpack
+from onceproxy.core.credential import carries_credential
+from onceproxy.core.fingerprints import CanonicalForm
+from onceproxy.core.scopes import SECRET_NAME
+
+HIDDEN = "(hidden)"
+_SHOWN = 2000  # characters of one text; what is longer is told by its digest
+
+
+def readable(form: CanonicalForm) -> dict[str, Any]:
+    """Return the parts of a canonical form as plain values, in the order in which they count."""
+    return {
+        "version": form.version,
+        "method": form.method,
+        "origin": form.origin,
+        "path": _text(form.path),
+        "query": [_part(pair) for pair in form.query],
+        "headers": dict(map(_header, form.headers)),
+        "body": {
+            "read_as": form.body.read_as,
+            "media_type": form.body.kind,
+            "parts": [_part(part) for part in form.body.parts],
+        },
+    }
+
+
+def _header(packed: bytes) -> tuple[str, list[str]]:
+    name, *values = unpack(packed) or [b"?"]
+    secret = carries_credential(name) or SECRET_NAME.search(name.decode("latin-1"))
+    return name.decode("latin-1"), [HIDDEN if secret else _text(value) for value in values]
+
+
+def _part(data: bytes) -> Any:
+    """Return a part of a body as what it is: a list of parts, JSON, or text."""
+    if data and (parts := unpack(data)) is not None:
+        return [_part(part) for part in parts]
+    if data[:1] in (b"{", b"["):
+        try:
+            return _without_secrets(json.loads(data))
+        except ValueError:
+            pass
+    return _pair(data)
+
+
+def _pair(data: bytes) -> str:
+    name, equals, _ = data.partition(b"=")
+    if equals and len(name) < 256 and SECRET_NAME.search(name.decode("latin-1")):
+        return f"{_text(name)}={HIDDEN}"
+    return _text(data)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: HIDDEN if SECRET_NAME.search(name) else _without_secrets(item)
+            for name, item in value.items()
+        }
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def _text(data: bytes) -> str:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    if len(data) <= _SHOWN and text.isprintable() and (text or not data):
+        return text
+    return f"({len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()})"
