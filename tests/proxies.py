@@ -79,6 +79,19 @@ class ProxyProcess:
             await self._reader
         return code
 
+    async def suspended(self) -> None:
+        """Wait until it is suspended, by us or by itself."""
+        assert self.process is not None
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        async with asyncio.timeout(START_TIMEOUT):
+            while stat.read_text().rpartition(")")[2].split()[0] != "T":
+                await asyncio.sleep(0.01)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     async def kill(self) -> None:
         """Kill it as a crash would."""
         await self._end(signal.SIGKILL)

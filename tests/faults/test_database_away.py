@@ -191,3 +191,29 @@ async def test_killed_amid_load_and_back_after_a_while(
     assert set(keys) == set(statuses)
     assert any(503 in seen for seen in statuses.values())
     await spooled(proxy, 0)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        *("before-claim", "after-claim", "connected", "request-sent", "head-received", "body-received"),
+        *("before-completion", "after-completion"),
+    ],
+)
+async def test_killed_at_each_point_and_started_again(
+    start_proxy: StartProxy, upstream: Upstream, server: Server, point: str
+) -> None:
+    proxy = await start_proxy(database=server.url, environment={"ONCEPROXY_CRASH_AT": f"{point}:stop"})
+    paying = asyncio.create_task(pay(proxy.url, upstream))
+    await proxy.suspended()
+    await server.kill()
+    await server.start()
+    proxy.resume()
+
+    reply = await paying
+    copy = await pay(proxy.url, upstream)
+
+    assert (reply.status, reply.replayed) == (201, False)
+    assert copy.replayed
+    assert copy.own == reply.own
+    assert upstream.executions == 1

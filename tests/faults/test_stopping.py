@@ -86,3 +86,28 @@ async def test_a_client_that_left_does_not_stop_what_is_under_way(
     await proxy.start()
     assert (await post(proxy.url, f"{upstream.url}/charges", KEY, body=b"1")).replayed
     assert upstream.executions == 1
+
+
+async def test_a_second_signal_does_not_wait(start_proxy: StartProxy, upstream: Upstream) -> None:
+    gate = asyncio.Event()
+    upstream.will(after(gate, answer()))
+    proxy = await start_proxy(arguments=("--grace", "3600"))
+    assert proxy.process is not None
+    paying = asyncio.create_task(post(proxy.url, f"{upstream.url}/charges", KEY))
+    await upstream.arrived(1)
+    proxy.process.send_signal(signal.SIGTERM)
+    await proxy.says("stopping")
+
+    proxy.process.send_signal(signal.SIGTERM)
+
+    reply = await paying
+    assert await proxy.ended() == 0
+    gate.set()
+    assert (reply.status, reply.slug) == (503, "shutting-down")
+    assert reply.told["state"] == "in_doubt"
+
+    await proxy.start()
+    copy = await post(proxy.url, f"{upstream.url}/charges", KEY)
+    assert copy.slug == "outcome-unknown"
+    assert copy.problem()["failure"] == "stopped"
+    assert upstream.executions == 1

@@ -22,20 +22,6 @@ async def pay(proxy: ProxyProcess, upstream: Upstream) -> Reply:
     return await post(proxy.url, f"{upstream.url}/charges", KEY)
 
 
-async def suspended(proxy: ProxyProcess) -> None:
-    """Wait until a process has suspended itself."""
-    assert proxy.process is not None
-    stat = Path(f"/proc/{proxy.process.pid}/stat")
-    async with asyncio.timeout(20):
-        while stat.read_text().rpartition(")")[2].split()[0] != "T":
-            await asyncio.sleep(0.01)
-
-
-def resume(proxy: ProxyProcess) -> None:
-    assert proxy.process is not None
-    proxy.process.send_signal(signal.SIGCONT)
-
-
 async def declared_dead(other: ProxyProcess, upstream: Upstream) -> Reply:
     """Ask another proxy until the lease has run out there."""
     async with asyncio.timeout(30):
@@ -65,10 +51,10 @@ async def test_before_the_first_byte_nothing_is_sent_any_more(
 ) -> None:
     zombie = await start_proxy(environment={"ONCEPROXY_CRASH_AT": f"{point}:stop"}, config=LEASE)
     paying = asyncio.create_task(pay(zombie, upstream))
-    await suspended(zombie)
+    await zombie.suspended()
     meanwhile = await declared_dead(other, upstream)
 
-    resume(zombie)
+    zombie.resume()
     reply = await paying
 
     assert meanwhile.slug == "outcome-unknown"
@@ -92,10 +78,10 @@ async def test_after_it_the_answer_that_comes_late_heals_the_doubt(
 ) -> None:
     zombie = await start_proxy(environment={"ONCEPROXY_CRASH_AT": f"{point}:stop"}, config=LEASE)
     paying = asyncio.create_task(pay(zombie, upstream))
-    await suspended(zombie)
+    await zombie.suspended()
     meanwhile = await declared_dead(other, upstream)
 
-    resume(zombie)
+    zombie.resume()
     reply = await paying
 
     assert meanwhile.slug == "outcome-unknown"
@@ -115,12 +101,12 @@ async def test_after_another_attempt_began_it_is_kept_as_executed_twice(
     )
     zombie = await start_proxy(environment={"ONCEPROXY_CRASH_AT": "request-sent:stop"}, config=LEASE)
     paying = asyncio.create_task(pay(zombie, upstream))
-    await suspended(zombie)
+    await zombie.suspended()
     async with asyncio.timeout(30):
         while (second := await pay(other, upstream)).status != 201:
             pass
 
-    resume(zombie)
+    zombie.resume()
     late = await paying
 
     assert late.told["reason"] == "executed-twice"
@@ -137,11 +123,11 @@ async def test_a_copy_that_waited_in_the_socket_of_one_that_slept_gets_the_recei
     zombie = await start_proxy(config=LEASE)
     assert zombie.process is not None
     zombie.process.send_signal(signal.SIGSTOP)
-    await suspended(zombie)
+    await zombie.suspended()
     paying = asyncio.create_task(pay(zombie, upstream))  # it waits in the socket of one that sleeps
     assert (await pay(other, upstream)).status == 201
 
-    resume(zombie)
+    zombie.resume()
     reply = await paying
 
     assert reply.replayed
