@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 
 import pytest
 
 from faults.conftest import StartProxy
+from integration.store.relay import Relay
 from onceproxy.core.receipts import Claim, Receipt
 from onceproxy.guard.ports import Settled
 from onceproxy.store.postgres import PostgresStore
@@ -60,6 +62,33 @@ async def test_a_commit_whose_wait_for_the_standby_is_cut_short_is_not_believed(
     await synchronous(server, "")
     result = await asking
     assert result is Settled.STORED or (isinstance(result, Claim) and result.attempt == 1)
+
+
+@pytest.mark.parametrize("verb", ["claim", "settle"])
+async def test_a_connection_that_is_cut_within_the_commit(server: Server, tmp_path: Path, verb: str) -> None:
+    async with (
+        Relay(server.url, tmp_path) as relay,
+        await PostgresStore.open(relay.url, lease=3600, heartbeat=1000, pool_size=2, patience=60) as store,
+    ):
+        asked: Awaitable[Claim | Receipt | Settled] = store.claim(an_action())
+        if verb == "settle":
+            claim = await asked
+            assert isinstance(claim, Claim)
+            asked = store.settle(claim, completed())
+        await synchronous(server, "nobody")
+        asking = asyncio.ensure_future(asked)
+        await server.until(WAITING)
+
+        await relay.sever()
+        await relay.restore()
+        # The second try waits for what became of the first, which the server goes on with.
+        await server.until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+        assert not asking.done()
+
+        await synchronous(server, "")
+        result = await asking
+        assert result is Settled.STORED or (isinstance(result, Claim) and result.attempt == 1)
+    await server.until("SELECT count(*) = 1 FROM receipts")
 
 
 async def test_a_failover_amid_load_forgets_nothing_that_a_client_saw(

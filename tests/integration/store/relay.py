@@ -18,12 +18,15 @@ class Cut(Enum):
 
 
 class Relay:
-    """Listens on a unix socket in ``directory`` and passes bytes on to the server of ``url``."""
+    """Passes bytes on to the server of ``url``: listens on TCP if that does, or else in ``directory``."""
 
     def __init__(self, url: str, directory: Path) -> None:
         parts = urlsplit(url)
-        self._target = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
+        self._parts = parts
+        self._tcp = parts.hostname is not None
+        self._target = "" if self._tcp else f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
         self._path = directory / ".s.PGSQL.5432"
+        self._port = 0
         self.url = parts._replace(query=f"host={quote(str(directory), safe='')}").geturl()
         self.cuts: list[Cut] = []
         self.done: list[Cut] = []
@@ -41,7 +44,13 @@ class Relay:
 
     async def restore(self) -> None:
         """Let connections through."""
-        self._server = await asyncio.start_unix_server(self._serve, self._path)
+        if self._tcp:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+            self._port = self._server.sockets[0].getsockname()[1]
+            netloc = f"{self._parts.username}@127.0.0.1:{self._port}"
+            self.url = self._parts._replace(netloc=netloc).geturl()
+        else:
+            self._server = await asyncio.start_unix_server(self._serve, self._path)
 
     async def sever(self) -> None:
         """Break all connections and refuse new ones."""
@@ -56,7 +65,7 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        upstream_reader, upstream_writer = await asyncio.open_unix_connection(self._target)
+        upstream_reader, upstream_writer = await self._open()
         lost = asyncio.Event()
         flows = [
             asyncio.create_task(self._requests(reader, upstream_writer, lost)),
@@ -75,6 +84,11 @@ class Relay:
                 with suppress(OSError):
                     await one.wait_closed()
             self._tasks.discard(task)
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._tcp:
+            return await asyncio.open_connection(self._parts.hostname, self._parts.port)
+        return await asyncio.open_unix_connection(self._target)
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
