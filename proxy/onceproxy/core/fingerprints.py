@@ -7,7 +7,7 @@ it is read by its media type, or in the end compared by its bytes: too fine at w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from onceproxy.core.canonical import LENGTH, NotCanonical, canonical_escapes, pack
@@ -18,6 +18,22 @@ from onceproxy.core.jsonrpc import canonical_calls
 from onceproxy.core.messages import Request, header_values
 from onceproxy.core.pairs import array_or_name, chosen_names, ordered, split_pairs
 from onceproxy.core.rules import ALL, BodyForm, BodyRules, FingerprintRules, Selection
+
+TELLING = frozenset(
+    {
+        # which operation it is, where all have one URL
+        *("soapaction", "x-amz-target", "x-http-method", "x-http-method-override", "x-method-override"),
+        # what it is done with: WebDAV (RFC 4918 §10), copies in object stores
+        *("depth", "destination", "overwrite", "x-amz-copy-source", "x-amz-copy-source-range"),
+        *("x-ms-copy-source", "x-goog-copy-source"),
+        # which part of a whole the body is: of one file, two pieces may well be the same bytes
+        *("content-range", "upload-offset"),
+        # under which condition (RFC 9110 §13): after a 412, the same with another one is another try to do it
+        *("if-match", "if-none-match", "if-unmodified-since"),
+    }
+)
+"""Headers that always count where they are there: without them, different things that are asked for would be
+one action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +89,15 @@ def canonical_form(
         origin=str(request.origin),
         path=canonical_escapes(path),
         query=_query(query, rules.query),
-        headers=tuple(
-            pack([name.encode("ascii"), *(value.strip() for value in header_values(request.headers, name))])
-            for name in sorted({name.lower() for name in rules.headers})
-        ),
+        headers=tuple(_headers(request, rules)),
         body=_body(content, rules.body),
     )
+
+
+def _headers(request: Request, rules: FingerprintRules) -> Iterator[bytes]:
+    there = {name.lower().decode("latin-1") for name, _ in request.headers}
+    for name in sorted({name.lower() for name in rules.headers} | (TELLING & there)):
+        yield pack([name.encode("ascii"), *(value.strip() for value in header_values(request.headers, name))])
 
 
 def _query(query: bytes, rules: Selection) -> tuple[bytes, ...]:

@@ -49,6 +49,28 @@ def test_chosen_headers_count_with_all_their_lines() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        (b"X-Amz-Target", b"DynamoDB_20120810.PutItem", b"DynamoDB_20120810.DeleteItem"),
+        (b"SOAPAction", b'"urn:Pay"', b'"urn:Refund"'),
+        (b"x-http-method-override", b"PATCH", b"DELETE"),
+        (b"Destination", b"/b", b"/c"),
+        (b"x-amz-copy-source", b"/bucket/a", b"/bucket/b"),
+        (b"Content-Range", b"bytes 0-9/20", b"bytes 10-19/20"),
+        (b"If-Match", b'"1"', b'"2"'),
+    ],
+)
+def test_headers_that_say_what_is_asked_for_count_without_being_chosen(
+    name: bytes, one: bytes, other: bytes
+) -> None:
+    first, second = with_headers(post(), (name, one)), with_headers(post(), (name, other))
+
+    assert len({digest(first), digest(second), digest(post())}) == 3
+    assert digest(first) == digest(with_headers(post(), (name.upper(), one)))
+    assert digest(first) == digest(first, FingerprintRules(headers=(name.decode(),)))
+
+
+@pytest.mark.parametrize(
     ("rules", "one", "same", "different"),
     [
         (NONCE, post(b'{"id":1,"nonce":1}'), post(b'{"nonce": 2, "id": 1}'), post(b'{"id":2,"nonce":1}')),
