@@ -17,7 +17,7 @@ from onceproxy.core.injection import with_key
 from onceproxy.core.keys import BadKey, MissingKey, find_key, missing_key, read_key
 from onceproxy.core.messages import Request
 from onceproxy.core.receipts import IdentityKind, RequestId
-from onceproxy.core.rules import IdentityRules, InjectAs, Missing
+from onceproxy.core.rules import IdentityRules, InjectAs, Missing, Place
 from onceproxy.core.scopes import Scope, scope_of
 
 __all__ = [
@@ -122,7 +122,7 @@ def examine(
     request_id = RequestId(hashlib.sha256(pack(parts)).digest())
     outgoing = None
     if key is None and rules.inject_key is not None:
-        outgoing = with_key(request, content, rules.inject_key, injected(request_id, rules.inject_as))
+        outgoing = with_key(request, content, rules.inject_key, injected(request_id, rules))
     return Examined(
         Identity(request_id, kind, fingerprint, canonical, scope.words, key),
         form,
@@ -132,6 +132,8 @@ def examine(
     )
 
 
-def injected(request_id: RequestId, form: InjectAs) -> str:
-    """Return a request_id as the key that goes upstream."""
-    return str(request_id) if form is InjectAs.REQUEST_ID else str(request_id.uuid)
+def injected(request_id: RequestId, rules: IdentityRules) -> str:
+    """Return a request_id as the key that goes upstream: quoted where the route's own keys must be."""
+    key = str(request_id) if rules.inject_as is InjectAs.REQUEST_ID else str(request_id.uuid)
+    in_header = rules.inject_key is not None and rules.inject_key.place is Place.HEADER
+    return f'"{key}"' if in_header and rules.strict else key

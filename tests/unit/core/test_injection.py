@@ -117,3 +117,11 @@ def test_the_same_key_for_each_copy_and_none_where_the_client_has_its_own(
 def test_a_uuid_is_one_of_version_8(digest: bytes) -> None:
     uuid = RequestId(digest).uuid
     assert (uuid.version, uuid.variant) == (8, "specified in RFC 4122")
+
+
+def test_where_keys_must_be_quoted_ours_is() -> None:
+    quoted = examine(post(), IdentityRules(inject_key=HEADER, strict=True)).outgoing.headers[-1][1]
+    bare = examine(post(), IdentityRules(inject_key=HEADER)).outgoing.headers[-1][1]
+    assert quoted == b'"%s"' % bare
+    member = examine(post(b"{}"), IdentityRules(inject_key=MEMBER, strict=True)).outgoing.body.read()
+    assert member.startswith(b'{"key":"oid_')
