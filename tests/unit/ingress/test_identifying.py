@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from identity_requests import post, with_headers
+from onceproxy.core.identity import examine as core_examine
 from onceproxy.core.messages import Request
 from onceproxy.core.routes import Route
 from onceproxy.core.rules import IdentityRules, Missing
@@ -36,11 +37,10 @@ async def test_large_and_coded_bodies_are_read_in_a_thread(
     monkeypatch: pytest.MonkeyPatch, request_: Request, beside: bool
 ) -> None:
     threads: list[int] = []
-    examine = identifying.examine
 
     def spied(*arguments: Any, **named: Any) -> Any:
         threads.append(threading.get_ident())
-        return examine(*arguments, **named)
+        return core_examine(*arguments, **named)
 
     monkeypatch.setattr(identifying, "examine", spied)
 
