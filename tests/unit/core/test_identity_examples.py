@@ -1,4 +1,4 @@
-"""The worked examples of docs/identity.md: routes that are valid, requests that are what they are said to be."""
+"""The worked examples of docs/identity.md: valid routes, and requests that are what they are said to be."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_spellings_of_the_boundary(kind: bytes) -> None:
         (KIND, a_body(b"no headers end here")),
         (KIND, a_body(b"Bad header\r\n\r\n1")),
         (KIND, a_body(b" Folded: no\r\n\r\n1")),
-        (KIND, a_body(b"\r\nnearly\r\n--xYzz\r\na delimiter")),
+        (KIND, a_body(b"\r\nnearly\r\n--xYzz\r\nName: x\r\n\r\na delimiter")),
         (KIND, a_body(*[b"\r\n"] * (MAX_PARTS + 1))),
     ],
     ids=lambda value: repr(value[:30]),
