@@ -172,6 +172,7 @@ async def _open_store(settings: Settings, parts: AsyncExitStack) -> PostgresStor
     if url == "embedded":
         server = await start_embedded(settings.data_dir)
         parts.push_async_callback(server.stop)
+        server.look_after()
         url = server.url
     store = await PostgresStore.open(
         url,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -217,3 +219,25 @@ async def test_killed_at_each_point_and_started_again(
     assert copy.replayed
     assert copy.own == reply.own
     assert upstream.executions == 1
+
+
+async def test_the_embedded_one_is_started_again(
+    start_proxy: StartProxy, upstream: Upstream, tmp_path: Path
+) -> None:
+    gate = asyncio.Event()
+    upstream.will(answer(), after(gate, answer()))
+    proxy = await start_proxy(database="embedded", data_dir=tmp_path / "embedded")
+    first = await pay(proxy.url, upstream)
+    paying = asyncio.create_task(pay(proxy.url, upstream, "Idempotency-Key: order-2"))
+    await upstream.arrived(2)
+    pid = int((proxy.data_dir / "postgres" / "postmaster.pid").read_text().split("\n")[0])
+    os.kill(pid, signal.SIGKILL)
+    gate.set()
+
+    assert (await paying).status == 201
+    copy = await pay(proxy.url, upstream)
+    assert copy.replayed
+    assert copy.own == first.own
+    assert upstream.executions == 2
+    assert await proxy.stop() == 0
+    assert not (proxy.data_dir / "postgres" / "postmaster.pid").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -23,8 +24,11 @@ from onceproxy.store.connection import connect_patiently
 from onceproxy.store.errors import DatabaseUnreachable, EmbeddedFailed
 from onceproxy.store.statements import sql
 
+log = logging.getLogger(__name__)
+
 DATABASE = "onceproxy"
 ATTACH_TIMEOUT = 1.0  # seconds for a server that is ready, or seems to run
+LOOK_EVERY = 1.0  # seconds between two looks whether the server still runs
 CONNECT_TIMEOUT = 60.0  # seconds for one that recovers from a crash
 
 
@@ -35,6 +39,7 @@ class EmbeddedServer:
         self._cluster = cluster
         self._lock_file = lock_file
         self._user: int | None = user
+        self._keeper: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -48,11 +53,28 @@ class EmbeddedServer:
 
     async def stop(self) -> None:
         """Stop using the server, and stop it if no other process uses it. May be called twice."""
+        if self._keeper is not None:
+            self._keeper.cancel()
         await asyncio.to_thread(self._stop)
+
+    def look_after(self) -> None:
+        """Start the server again whenever it dies, until ``stop``."""
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if self._cluster.pid() is None:
+                log.warning("the embedded Postgres is gone; it is started again")
+                try:
+                    await asyncio.to_thread(self._start_again)
+                except (EmbeddedFailed, OSError):
+                    log.exception("the embedded Postgres can't be started again; this is tried on")
 
     def _start_again(self) -> None:
         with _locked(self._lock_file):
-            self._cluster.start()
+            if self._user is not None:  # we may have been told to stop meanwhile
+                self._cluster.start()
 
     def _stop(self) -> None:
         user, self._user = self._user, None

@@ -28,6 +28,8 @@ class Relay:
         self._path = directory / ".s.PGSQL.5432"
         self._port = 0
         self.url = parts._replace(query=f"host={quote(str(directory), safe='')}").geturl()
+        self.piece = 65536  # bytes passed on at a time, and
+        self.delay = 0.0  # seconds before each
         self.cuts: list[Cut] = []
         self.done: list[Cut] = []
         self._server: asyncio.Server | None = None
@@ -100,8 +102,7 @@ class Relay:
                 if cut is Cut.REQUEST:
                     return
                 lost.set()
-            writer.write(data)
-            await writer.drain()
+            await self._pass_on(data, writer)
 
     async def _answers(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
@@ -110,5 +111,10 @@ class Relay:
             if lost.is_set() and b"Z" in data:  # ReadyForQuery: the transaction has ended
                 return
             if not lost.is_set():
-                writer.write(data)
-                await writer.drain()
+                await self._pass_on(data, writer)
+
+    async def _pass_on(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        for start in range(0, len(data), self.piece):
+            await asyncio.sleep(self.delay)
+            writer.write(data[start : start + self.piece])
+            await writer.drain()

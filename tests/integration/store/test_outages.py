@@ -168,3 +168,16 @@ async def test_settlements_do_not_wait_for_claims(
     await other.close()
     results = await asyncio.gather(*waiting)
     assert sum(isinstance(result, Claim) for result in results) == 1
+
+
+@pytest.mark.parametrize(("piece", "delay"), [(1, 0.0), (7, 0.0), (65536, 0.2)])
+async def test_a_slow_link_changes_nothing(
+    store: PostgresStore, relay: Relay, history: History, piece: int, delay: float
+) -> None:
+    relay.piece, relay.delay = piece, delay
+
+    first, second = await asyncio.gather(store.claim(an_action()), store.claim(an_action()))
+
+    [claim] = [one for one in (first, second) if isinstance(one, Claim)]
+    assert await store.settle(claim, completed()) is Settled.STORED
+    assert await history(claim.request_id) == ["claimed", "completed"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import asyncpg
 import pytest
 
@@ -47,3 +49,12 @@ def test_every_statement_says_what_it_does() -> None:
 def test_a_statement_without_a_description_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="needs a description"):
         parse("\n-- name: bare\nSELECT 1;", "some")
+
+
+def test_no_statement_leaves_anything_behind_in_its_session() -> None:
+    # Behind a pooler in transaction mode the next one of ours runs in somebody else's session.
+    leaves = re.compile(
+        r"advisory_lock\(|^(SET|LISTEN|PREPARE)\b|\bTEMP\b|set_config\([^)]*false\)", re.MULTILINE
+    )
+
+    assert [statement.name for statement in EVERY if leaves.search(statement.text)] == []
