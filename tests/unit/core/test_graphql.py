@@ -120,12 +120,42 @@ def test_a_bomb_is_an_action_with_an_identity(bomb: str) -> None:
 
 @pytest.mark.parametrize("depth", [*range(60, 100, 4), 200, 400])
 def test_how_deep_a_document_may_nest_does_not_depend_on_the_stack(depth: int) -> None:
-    asked = asking("mutation {" + "a {" * depth + "b" + "}" * depth + "}")
+    # Long enough to be read anew each time.
+    asked = asking("mutation {" + "a {" * depth + "b" + "}" * depth + "}" + "#" * 20_000)
 
     def deeper(frames: int) -> object:
         return deeper(frames - 1) if frames else identify(asked, ROUTE.identity)
 
     assert deeper(0) == deeper(300)
+
+
+@pytest.mark.parametrize(
+    ("document", "within"),
+    [
+        ("mutation {" + "a {" * 75 + "b" + "}" * 75 + "}", True),
+        ("mutation {" + "a {" * 85 + "b" + "}" * 85 + "}", False),
+        ("mutation {" + " a" * 19_000 + "}", True),
+        ("mutation {" + " a" * 21_000 + "}", False),
+        ("mutation { a(text: " + json.dumps("x" * 250_000) + ") }", True),
+        ("mutation { a(text: " + json.dumps("x" * 270_000) + ") }", False),
+    ],
+    ids=["depth", "too-deep", "tokens", "too-many", "size", "too-large"],
+)
+def test_within_limits_a_document_is_read_and_beyond_compared(document: str, within: bool) -> None:
+    assert same(asking(document), asking(document + " # the same")) is within
+
+
+def test_the_form_does_not_depend_on_process_or_version() -> None:
+    names = [f"F{number}" for number in range(7)]
+    spreads = "".join(f" ...{name}" for name in names)
+    fragments = "".join(f" fragment {name} on T @b(x: [1, 2.50]) {{ a }}" for name in names)
+    asked = asking(
+        f'mutation A($x: [Int!]! = [1], $y: I) {{ a(b: $x, c: "d", e: {{f: G, h: null}}) {{{spreads} }} }}'
+        + fragments
+    )
+    assert identify(asked, ROUTE.identity).fingerprint.hex() == (
+        "60a423677e7d85b4d096b61d97fef7c5158ee6a4072bfa50aaded843e4fb7e99"
+    )
 
 
 # A document in parts, so that its parts can be put in any order and spaced in any way.
