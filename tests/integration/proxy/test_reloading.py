@@ -148,7 +148,9 @@ async def test_a_route_that_can_not_be_reached_is_told(start_process: StartProce
 async def test_a_request_under_way_ends_under_the_rules_it_began_with(
     start_process: StartProcess, upstream: Upstream
 ) -> None:
-    proxy = await start_process(f"mounts: {{/old: '{upstream.url}/v1'}}\n")
+    # A route that asks for the body has all of them looked through again when it is there.
+    asks = "routes: [{name: asks, match: {path: /**, json: {$.x: 1}}}]\n"
+    proxy = await start_process(f"mounts: {{/old: '{upstream.url}/v1'}}\n{asks}")
     async with connected(proxy.url) as client:
         request = a_request("POST", "/old/pay", "Expect: 100-continue", body=b"amount=100")
         await client.send(request.removesuffix(b"amount=100"))
