@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -109,13 +110,15 @@ class Claim:
 
     ``doubtful``: an earlier attempt is in doubt, and this one was allowed all the same. Whatever it proves
     about itself, that nothing happened it can't prove. ``like``: an earlier action that asks for the same
-    under another key, where the route wants to be told.
+    under another key, where the route wants to be told. ``resend_left``: seconds from the claim in which a
+    doubtful one may be sent, because the upstream forgets the earlier attempt then.
     """
 
     request_id: RequestId
     token: UUID
     attempt: int
     doubtful: bool = False
+    resend_left: float = math.inf
     like: RequestId | None = None
 
 

@@ -7,6 +7,7 @@ our own token, and is our claim.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -51,8 +52,8 @@ async def claim(connections: Connections, action: Action, token: UUID, instance:
                 return earlier.receipt
             continue  # purged since
         if row["attempt"] is not None:
-            doubtful = row["previous"] == State.IN_DOUBT
-            return Claim(request_id, token, row["attempt"], doubtful=doubtful, like=like)
+            claimed = Claim(request_id, token, row["attempt"], like=like)
+            return _resent(claimed, action, row["resent_at"]) if row["resent_at"] is not None else claimed
         seen = await look(connections, request_id)
         if seen is not None and seen.token == token:
             # An earlier try of ours got through. If it is lost already, then so is our lease.
@@ -61,12 +62,19 @@ async def claim(connections: Connections, action: Action, token: UUID, instance:
             # It is seen; that does not say that the standbys have it.
             if not await confirm(connections, request_id, token, State.CLAIMED):
                 continue
-            return Claim(request_id, token, seen.receipt.attempt, doubtful=seen.previous is State.IN_DOUBT)
+            claimed = Claim(request_id, token, seen.receipt.attempt)
+            resent = seen.previous is State.IN_DOUBT
+            return _resent(claimed, action, seen.receipt.first_age) if resent else claimed
         if not row["live"]:
             raise InstanceNotLive("this instance's lease ran out: it may not claim until it has a new one")
         if seen is not None and not _is_free(seen.receipt, action):
             return seen.receipt
     raise StoreUnavailable(f"others claim and release {request_id} all the time")
+
+
+def _resent(claim: Claim, action: Action, first_age: float) -> Claim:
+    window = action.policy.resend_window
+    return replace(claim, doubtful=True, resend_left=(window or 0.0) - first_age)
 
 
 async def _try(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import time
@@ -60,7 +61,7 @@ class Lease:
         self._lock: InstanceLock | None = None
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
-        self._claimed: set[UUID] = set()
+        self._claimed: dict[UUID, float] = {}
         self.instance = uuid4()
 
     def runs(self) -> bool:
@@ -83,18 +84,25 @@ class Lease:
             self._deadline = float("-inf")
             self._hurry.set()
 
-    def remember(self, token: UUID, instance: UUID) -> None:
-        """Note that ``token`` was claimed for ``instance``, which may have been lost in the meantime."""
+    def now(self) -> float:
+        """Return the time of the clock that the lease goes by, in seconds."""
+        return self._clock()
+
+    def remember(self, token: UUID, instance: UUID, until: float = math.inf) -> None:
+        """Note that ``token`` was claimed for ``instance``, which may have been lost in the meantime.
+
+        ``until``: when the claim may no longer be sent, though the lease runs, by the clock of ``now``.
+        """
         if instance == self.instance:
-            self._claimed.add(token)
+            self._claimed[token] = until
 
     def forget(self, token: UUID) -> None:
         """Drop a claim that was settled."""
-        self._claimed.discard(token)
+        self._claimed.pop(token, None)
 
     def covers(self, token: UUID) -> bool:
         """Say whether a claim was made under the lease that runs now."""
-        return self.runs() and token in self._claimed
+        return self.runs() and self._clock() < self._claimed.get(token, -math.inf)
 
     async def begin(self) -> None:
         """Become an instance, tell the database which ones of this machine are dead, and keep the lease.

@@ -161,6 +161,7 @@ class PostgresStore:
         """
         token = uuid4()
         instance = self._lease.check()
+        asked = self._lease.now()
         try:
             result = await persist(lambda: claim(self._connections, action, token, instance), self._patience)
         except (asyncio.CancelledError, StoreUnavailable) as error:
@@ -170,7 +171,7 @@ class PostgresStore:
             self._abandoned.give_back(action.request_id, token)
             raise
         if isinstance(result, Claim):
-            self._lease.remember(token, instance)
+            self._lease.remember(token, instance, asked + result.resend_left)
         return result
 
     async def settle(self, claim: Claim, settlement: Settlement) -> Settled:

@@ -159,8 +159,8 @@ async def lease_lost_since_the_claim(side: Side, relay: Relay) -> None:
     side.store._lease._claimed = NeverKeeps()
 
 
-class NeverKeeps(set[Any]):
-    def add(self, item: Any) -> None:
+class NeverKeeps(dict[Any, Any]):
+    def __setitem__(self, key: Any, value: Any) -> None:
         """Forget it: as if the lease had run out right after the claim."""
 
 

@@ -11,6 +11,7 @@ import pytest
 from integration.guard.conftest import Side, StartSide
 from onceproxy.core.policies import InDoubt
 from onceproxy.core.problems import ProblemType
+from onceproxy.core.receipts import Claim
 from onceproxy.core.states import State
 from stores import an_action
 from upstreams import Conversation, Upstream, answer, close
@@ -79,6 +80,27 @@ async def test_after_the_window_it_is_not_sent_again(
     assert told.problem.type is ProblemType.OUTCOME_UNKNOWN
     assert "upstream_window" in told.problem.detail
     assert len(upstream.requests) == 2
+
+
+async def test_a_claim_from_within_the_window_is_not_sent_after_it(
+    side: Side, upstream: Upstream, charges: Deduplicating, database: asyncpg.Connection
+) -> None:
+    charges.lose = 1
+    await side.post(**RESEND)
+    await database.execute(PASS, timedelta(seconds=3590))
+    claim = await side.store.claim(an_action("order", **RESEND))
+    assert isinstance(claim, Claim)
+    assert claim.doubtful
+    assert 0 < claim.resend_left < 10
+    assert side.store.may_send(claim)
+
+    # The lease runs on, and the window does not.
+    later = side.store._lease.now() + claim.resend_left
+    side.store._lease._deadline = later + 60
+    side.store._lease._clock = lambda: later
+
+    assert side.store._lease.runs()
+    assert not side.store.may_send(claim)
 
 
 async def test_a_doubt_that_a_lost_owner_left_is_sent_again(

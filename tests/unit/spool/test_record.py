@@ -79,8 +79,9 @@ def test_no_field_was_forgotten() -> None:
 
     # One that is added here must be added to the record, in a version of its own.
     assert fields == {
-        # `like` is told when an action is claimed; how it ends has nothing to do with it.
-        Claim: ["request_id", "token", "attempt", "doubtful", "like"],
+        # `like` is told when an action is claimed, and `resend_left` before it is sent: how it ends has
+        # nothing to do with them.
+        Claim: ["request_id", "token", "attempt", "doubtful", "resend_left", "like"],
         Settlement: ["outcome", "attempt", "keep_body"],
         Attempt: ["phase", "response", "failure", "detail", "status", "partial"],
     }

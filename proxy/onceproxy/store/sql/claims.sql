@@ -6,8 +6,8 @@
 -- $9 route, $10 method, $11 url, $12 ttl, $13 tombstone, $14 whether an expired receipt gives way to a new
 -- action, $15 how long after the first attempt a doubt gives way (null: never), $16 by which policy,
 -- $17 likeness.
--- Returns one row: live (the instance's own lease runs), attempt (null: not claimed), and previous, the state in
--- which the receipt was.
+-- Returns one row: live (the instance's own lease runs), attempt (null: not claimed), and resent_at, how
+-- many seconds after the first attempt it was claimed in spite of a doubt (null: there was none).
 -- The row lock that ON CONFLICT takes decides between racing claims. The look ahead in `candidate` decides
 -- nothing: it spares duplicates, which are most of the traffic at bad times, the lock and its commit.
 WITH owner AS (
@@ -94,7 +94,7 @@ WITH owner AS (
             AND receipts.credential = excluded.credential
             AND receipts.created_at > clock_timestamp() - $15::interval
         )
-    RETURNING request_id, previous, attempt, instance
+    RETURNING request_id, previous, attempt, instance, created_at
 ), told AS (
     INSERT INTO events (request_id, kind, attempt, instance, state, reason)
     SELECT request_id, 'expired', attempt - 1, instance, 'tombstone', NULL
@@ -108,7 +108,11 @@ WITH owner AS (
 SELECT
     EXISTS (SELECT FROM owner) AS live,
     (SELECT attempt FROM claimed) AS attempt,
-    (SELECT previous FROM claimed) AS previous,
+    (
+        SELECT extract(epoch FROM clock_timestamp() - created_at)::float8
+        FROM claimed
+        WHERE previous = 'in_doubt'
+    ) AS resent_at,
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM claimed) AS notified;
 
 -- name: abandon
