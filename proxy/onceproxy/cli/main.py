@@ -17,7 +17,7 @@ COMMANDS = {
     "explain": ("explain", "explain", "Say what becomes of a request, and why, without sending it."),
     "presets": ("presets", "presets", "List the shipped presets, or print one."),
     "ca": ("ca", "ca", "The local CA's certificate."),
-    "receipts": ("receipts", "receipts", "List and show receipts."),
+    "receipts": ("receipts", "receipts", "List, show, resolve and purge receipts."),
     "migrate": ("migrate", "migrate", "Create or update the database's tables."),
     "gc": ("gc", "gc", "Remove what has expired from the database."),
 }

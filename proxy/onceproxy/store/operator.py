@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from onceproxy.core.receipts import RequestId
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from onceproxy.core.messages import digest_of
+from onceproxy.core.receipts import Receipt, RequestId, Source
 from onceproxy.core.states import State
 from onceproxy.guard.ports import Resolution
-from onceproxy.store.connection import Connections
+from onceproxy.store.catalogue import Catalogue
+from onceproxy.store.connection import Connections, describe
+from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, is_outage
 from onceproxy.store.reading import look
 from onceproxy.store.resolutions import TRY, resolve
 
@@ -14,18 +20,62 @@ class NotPossible(Exception):
     """A receipt is in a state in which it can't be resolved or purged; the text says why and what can be."""
 
 
-async def resolve_by_hand(connections: Connections, request_id: RequestId, resolution: Resolution) -> None:
-    """Settle a doubt by a person's word. Raises what asyncpg raises.
+@asynccontextmanager
+async def operating(url: str, *, connect_timeout: float = 10.0) -> AsyncIterator[Connections]:
+    """Yield a connection or two to a database that holds receipts. No proxy needs to run.
+
+    Raises:
+        DatabaseUnreachable: no connection within ``connect_timeout`` seconds, or it was lost.
+        SchemaMissing: nobody has used the database yet, or not since this version was installed.
+        SchemaTooNew: a newer version migrated it.
+    """
+    async with await Catalogue.open(url, connect_timeout=connect_timeout):
+        pass  # it is a database of ours
+    try:
+        connections = await Connections.open(url, 2)
+        try:
+            yield connections
+        finally:
+            await connections.close()
+    except DATABASE_ERRORS as error:
+        if not is_outage(error):
+            raise
+        raise DatabaseUnreachable(
+            f"{describe(url)} went away; it is not known whether the change was made: look at the receipt"
+        ) from error
+
+
+async def resolve_by_hand(connections: Connections, request_id: RequestId, resolution: Resolution) -> bool:
+    """Settle a doubt by a person's word; return whether that changed anything. Raises what asyncpg raises.
+
+    The same word may be given again: it is heard once.
 
     Raises:
         NotPossible: there is no such receipt, or it is not in doubt.
     """
     seen = await look(connections, request_id)  # also puts a claim in doubt whose owner is gone
-    state = seen.receipt.state if seen is not None else State.ABSENT
-    if seen is None or state is not State.IN_DOUBT:
-        raise NotPossible(_why_not(request_id, state, "Only what is in doubt can be resolved."))
+    if seen is None:
+        raise NotPossible(_why_not(request_id, State.ABSENT, ""))
+    if seen.receipt.state is not State.IN_DOUBT:
+        if _says_so(seen.receipt, resolution):
+            return False
+        raise NotPossible(_why_not(request_id, seen.receipt.state, "Only what is in doubt can be resolved."))
     if not await resolve(connections, request_id, seen.receipt.attempt, resolution):
         raise NotPossible(f"{request_id} changed in the meantime; look at it again")
+    return True
+
+
+def _says_so(receipt: Receipt, resolution: Resolution) -> bool:
+    """Say whether a receipt already says what a person says."""
+    response, said = receipt.response, resolution.response
+    if said is None:
+        return receipt.state is State.RELEASED
+    return (
+        receipt.source is Source.OPERATOR
+        and response is not None
+        and (response.status, response.headers) == (said.status, said.headers)
+        and receipt.body_digest == digest_of(said.body)
+    )
 
 
 async def purge(connections: Connections, request_id: RequestId, note: str) -> None:

@@ -1,0 +1,19 @@
+"""`onceproxy receipts`: what happened, what did not, and what nobody knows. One file a command."""
+
+from __future__ import annotations
+
+import click
+
+from onceproxy.cli.receipts.listing import list_
+from onceproxy.cli.receipts.purge import purge
+from onceproxy.cli.receipts.resolve import resolve
+from onceproxy.cli.receipts.show import show
+
+
+@click.group()
+def receipts() -> None:
+    """List, show, resolve and purge receipts."""
+
+
+for command in (list_, show, resolve, purge):
+    receipts.add_command(command)
