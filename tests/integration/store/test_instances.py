@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from uuid import UUID
 
@@ -162,6 +163,22 @@ async def test_the_right_to_send_ends_before_the_lease(database_url: str) -> Non
 
     await lease.end()
     await connections.close()
+
+
+async def test_a_process_whose_loop_was_stuck_has_lost_its_lease(open_store: OpenStore) -> None:
+    # The heartbeat is stuck together with the work, so that it can't vouch for a process that does nothing.
+    store = await open_store(lease=0.5, heartbeat=0.1)
+    held = await claim(store)
+    assert store.may_send(held)
+
+    time.sleep(0.8)  # this is the fault: it holds up the event loop
+
+    assert not store.may_send(held)
+    other = await open_store()
+    receipt = await other.read(held.request_id)
+    assert receipt is not None
+    assert receipt.state is State.IN_DOUBT
+    assert not store.may_send(held)
 
 
 async def test_a_claim_from_before_a_lost_lease_may_never_be_sent(
