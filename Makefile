@@ -8,7 +8,7 @@ CLIENTS := $(VENV)/.clients
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test memory lint types imports check package schema lock clean
+.PHONY: help install serve demo test memory lint types imports check chaos package schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ imports: $(STAMP) ## Check that imports point inwards only
 	$(BIN)/lint-imports
 
 check: lint types imports test ## All of it: what CI runs
+
+chaos: $(STAMP) ## Break everything at random under load for some minutes, and count: CHAOS='--seconds 150 --seed 7'
+	$(BIN)/python benchmarks/chaos.py $(CHAOS)
 
 package: $(STAMP) ## Build the distributions and try the wheel in an environment of its own
 	rm -rf dist

@@ -64,7 +64,7 @@ WITH dead AS (
         previous = state,
         changed_at = clock_timestamp(),
         failure = 'owner-lost',
-        detail = 'The proxy that held the claim ended, or lost its lease, before it could say what happened.',
+        detail = 'the proxy that held the claim ended, or lost its lease, before it could say what happened',
         conclusion = 'owner-lost'
     WHERE request_id IN (SELECT request_id FROM free)
     RETURNING request_id, attempt, instance, conclusion, detail

@@ -30,7 +30,7 @@ WITH lost AS (
         previous = state,
         changed_at = clock_timestamp(),
         failure = 'owner-lost',
-        detail = 'The proxy that held the claim ended, or lost its lease, before it could say what happened.',
+        detail = 'the proxy that held the claim ended, or lost its lease, before it could say what happened',
         conclusion = 'owner-lost'
     WHERE request_id = $1::bytea
         AND token = $2::uuid
