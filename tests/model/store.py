@@ -113,8 +113,9 @@ class ModelStore:
             if "completed-is-not-final" in self.faults and row.state is State.COMPLETED:
                 after = State(kind.value)
             if after is not None:
-                healed = row.state is State.IN_DOUBT
+                healed = row.state is not State.CLAIMED
                 self._move(row, after, response if kind is not OutcomeKind.RELEASED else None)
+                row.source = Source.UPSTREAM
                 self._tell(row, "healed" if healed else after.value, after)
                 return Settled.STORED
         state = row.state if row is not None else State.ABSENT

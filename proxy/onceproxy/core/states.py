@@ -16,7 +16,8 @@ An action has at most one receipt. The receipt's state says what is known about 
 Two rules carry the promise. A claim never turns free by the passing of time: when its owner is gone it
 turns ``IN_DOUBT`` (``LOSE``). And a settlement is accepted only from the attempt it belongs to, so that an
 attempt which was slow can still *heal* the doubt about itself (``COMPLETE`` and ``RELEASE`` from
-``IN_DOUBT``), but can never speak for a later one. Nor for an earlier one: an attempt that was made in spite
+``IN_DOUBT``), or outweigh a probe or a person who said that it did nothing (``COMPLETE`` from ``RELEASED``),
+but can never speak for a later one. Nor for an earlier one: an attempt that was made in spite
 of a doubt never releases (``outcomes.after_doubt``).
 
 The store enforces the same table in its guarded statements; ``docs/states.md`` shows it. Tests compare
@@ -74,6 +75,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.CLAIMED, Event.LOSE): State.IN_DOUBT,
     (State.IN_DOUBT, Event.COMPLETE): State.COMPLETED,
     (State.IN_DOUBT, Event.RELEASE): State.RELEASED,
+    (State.RELEASED, Event.COMPLETE): State.COMPLETED,
     (State.IN_DOUBT, Event.CONFIRM): State.COMPLETED,
     (State.IN_DOUBT, Event.REFUTE): State.RELEASED,
     (State.IN_DOUBT, Event.RESEND): State.CLAIMED,

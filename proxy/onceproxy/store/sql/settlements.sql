@@ -25,6 +25,7 @@ WITH parted AS (
         header_values = $8::bytea[],
         body = $9::bytea,
         in_parts = $18::integer IS NOT NULL,
+        source = 'upstream',
         body_kept = $10::boolean,
         body_size = $11::bigint,
         body_digest = $12::bytea,
@@ -35,14 +36,18 @@ WITH parted AS (
     WHERE request_id = $1::bytea
         AND token = $2::uuid
         AND attempt = $3::integer
-        AND (state = 'claimed' OR (state = 'in_doubt' AND $4::text IN ('completed', 'released')))
+        AND (
+            state = 'claimed'
+            OR (state = 'in_doubt' AND $4::text IN ('completed', 'released'))
+            OR (state = 'released' AND $4::text = 'completed')
+        )
         AND (SELECT whole FROM parted)
     RETURNING request_id, previous, attempt, instance, state
 ), event AS (
     INSERT INTO events (request_id, event_id, kind, attempt, instance, state, phase, reason, detail)
     SELECT
-        request_id, $17::uuid, CASE previous WHEN 'in_doubt' THEN 'healed' ELSE state END, attempt, instance,
-        state, $13::text, $16::text, $15::text
+        request_id, $17::uuid, CASE WHEN previous = 'claimed' THEN state ELSE 'healed' END, attempt,
+        instance, state, $13::text, $16::text, $15::text
     FROM settled
 )
 SELECT
