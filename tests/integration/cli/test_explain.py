@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 
 from onceproxy.cli import main
 from onceproxy.config.load import load
+from onceproxy.core.receipts import RequestId
 from onceproxy.serve import start
+from onceproxy.store.catalogue import Catalogue
 from raw_client import post
 from upstreams import Upstream
 
@@ -99,6 +101,36 @@ async def test_a_user_and_a_file_as_body(config: Path, database_url: str, tmp_pa
 
     assert found["request_id"] == request_id
     assert found["scope"] == ["user:run"]
+
+
+@pytest.mark.parametrize("key", [(), ("Idempotency-Key: k-1",)], ids=["fingerprint", "key"])
+@pytest.mark.parametrize("user", [None, "run"])
+async def test_every_value_is_what_the_running_proxy_stored(
+    config: Path, database_url: str, key: tuple[str, ...], user: str | None
+) -> None:
+    headers = (*HEADERS, *key)
+    asks = () if user is None else ("Proxy-Authorization: Basic cnVuOnB3",)
+    async with Upstream() as upstream:
+        url = f"{upstream.url}/orders?b=1&nonce=9"
+        request_id = await sent(config, database_url, url, *headers, *asks)
+    async with await Catalogue.open(database_url, connect_timeout=10) as catalogue:
+        [row] = await catalogue.live([RequestId.parse(request_id)])
+
+    found = await explained(
+        *("POST", url, *with_headers(*headers), "-d", BODY.decode()),
+        *(() if user is None else ("--user", user)),
+        config=config,
+        database=database_url,
+    )
+
+    assert found["request_id"] == str(row.request_id) == request_id
+    assert found["fingerprint"] == row.fingerprint.hex()
+    assert found["kind"] == row.kind.value == ("key" if key else "fingerprint")
+    assert found["scope"] == list(row.scope)
+    assert found["scope"] == [*([] if user is None else [f"user:{user}"]), "header:X-Tenant=t-1"]
+    assert found["canonical"]["version"] == row.canonical
+    assert found["route"]["name"] == row.route
+    assert found["key"] == ("k-1" if key else None)
 
 
 async def test_a_live_receipt_under_former_rules_is_shown_side_by_side(
