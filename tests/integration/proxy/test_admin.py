@@ -44,3 +44,14 @@ async def test_metrics(start_proxy: StartProxy, upstream: Upstream) -> None:
     assert page.one("Content-Type").startswith("text/plain; version=")
     assert b'onceproxy_observed_total{route="default",would="would-replay"} 2.0' in page.body
     assert upstream.executions == 3
+
+
+async def test_metrics_of_actions_that_look_repeated(start_proxy: StartProxy, upstream: Upstream) -> None:
+    proxy = await start_proxy(defaults={"fresh_key": "warn"})
+    for key in ("k-1", "k-2", "k-2"):
+        assert (await post(proxy.url, f"{upstream.url}/pay", f"Idempotency-Key: {key}")).status == 201
+
+    page = await ask(proxy.admin_url, a_request("GET", "/metrics"))
+
+    assert b'onceproxy_looks_repeated_total{route="default"} 1.0' in page.body
+    assert upstream.executions == 2

@@ -1,0 +1,48 @@
+"""The page for Prometheus counts, and docs/operating.md names what is on it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from onceproxy.admin.metrics import Metrics
+
+DOCS = (Path(__file__).parents[3] / "docs" / "operating.md").read_text("utf-8")
+ROW = re.compile(r"^\| `(onceproxy_\w+)` \| (.*?) \| (.+) \|$", re.MULTILINE)
+
+
+def samples(metrics: Metrics) -> dict[str, list[tuple[dict[str, str], float]]]:
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(metrics.page().decode("utf-8")):
+        for sample in family.samples:
+            if not sample.name.endswith("_created"):
+                found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+def counted() -> Metrics:
+    """Return metrics with each of them counted."""
+    metrics = Metrics()
+    metrics.executed_twice("r")
+    metrics.observed("r", "would-replay")
+    for route in ("r", "r", "s"):
+        metrics.looks_repeated(route)
+    return metrics
+
+
+def test_what_is_counted_is_on_the_page() -> None:
+    assert samples(counted()) == {
+        "onceproxy_executed_twice_total": [({"route": "r"}, 1.0)],
+        "onceproxy_observed_total": [({"route": "r", "would": "would-replay"}, 1.0)],
+        "onceproxy_looks_repeated_total": [({"route": "r"}, 2.0), ({"route": "s"}, 1.0)],
+    }
+
+
+def test_the_docs_name_each_metric_and_its_labels_and_no_other() -> None:
+    page = {name: set(found[0][0]) for name, found in samples(counted()).items()}
+    families = re.findall(r"^# TYPE (\w+) counter$", Metrics().page().decode("utf-8"), re.MULTILINE)
+
+    assert {name: set(re.findall(r"`(\w+)`", labels)) for name, labels, _ in ROW.findall(DOCS)} == page
+    assert sorted(families) == sorted(page), "each metric is counted above"
