@@ -10,18 +10,19 @@ from pathlib import Path
 
 import click
 
+from onceproxy.cli.compared import comparison_document, comparison_tree
 from onceproxy.cli.errors import startup_errors
-from onceproxy.cli.explained import Found, document, print_explanation
+from onceproxy.cli.explained import Found, document, explanation_tree, print_tree
+from onceproxy.cli.given import Given, body_of, changed, from_file, headers_of
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.load import load
 from onceproxy.config.model import Settings
 from onceproxy.config.routing import route_table
+from onceproxy.core.comparing import Asked, compare
 from onceproxy.core.explaining import Asker, Explanation, Former, formers
 from onceproxy.core.explaining import explain as explain_request
-from onceproxy.core.hygiene import forwardable
-from onceproxy.core.messages import BytesBody, RawHeaders, Request, header_values
+from onceproxy.core.messages import Request
 from onceproxy.core.routes import RouteTable
-from onceproxy.ingress.targets import BadTarget, origin_form, parse_absolute, parse_mounts
 from onceproxy.store.catalogue import Catalogue
 from onceproxy.store.embedded import embedded_runs, start_embedded
 from onceproxy.store.errors import StoreError
@@ -43,6 +44,17 @@ ALIKE = 5
     type=click.Path(path_type=Path),
     help="A former configuration, to see what has changed.",
 )
+@click.option("--against", metavar="FILE", help="A second request, as HTTP/1.1 writes it; - is stdin.")
+@click.option("--against-url", metavar="URL", help="The second request's URL.")
+@click.option(
+    "--against-header",
+    "against_headers",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="In the place of the first's; an empty value removes it. May be repeated.",
+)
+@click.option("--against-data", metavar="BODY|@FILE", help="The second request's body.")
+@click.option("--against-user", help="The second request's user.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @settings_options("config", "database", "data_dir")
 def explain(
@@ -53,6 +65,11 @@ def explain(
     data: str | None,
     user: str | None,
     former_file: Path | None,
+    against: str | None,
+    against_url: str | None,
+    against_headers: tuple[str, ...],
+    against_data: str | None,
+    against_user: str | None,
     as_json: bool,
 ) -> None:
     """Say which route METHOD URL gets and why, and what its identity is made from.
@@ -60,19 +77,41 @@ def explain(
     URL is absolute, or a path under a mount. Nothing is sent. Where the database can be reached, it is told
     what receipt there is, and whether there is one under an identity that other rules gave the request.
     Exits with 1 if the request would be refused.
+
+    With --against, or any --against-..., a second request is compared with it: whether it is the same action,
+    and what makes the difference. It is the file's, or the first one with the parts changed that are given.
     """
-    raw = _headers(headers)
-    request = _request(settings, method.upper(), url, raw, _body(data))
-    actions = header_values(raw, "onceproxy-action")
-    asker = Asker(user, actions[0] if actions else None)
+    given = Given(method.upper(), url, headers_of(headers, "-H"), body_of(data, "-d"), user)
     table = route_table(settings)
-    explanation = explain_request(table, request, asker)
-    found = _look(settings, request, explanation, asker, _tables(table, former_file))
+    asked = _asked(table, settings, given, "URL")
+    found = _look(settings, asked.request, asked.explanation, asked.asker, _tables(table, former_file))
+    second = None
+    if against is not None or against_headers or (against_url, against_data, against_user) != (None,) * 3:
+        base = given if against is None else from_file(against, given)
+        lines = headers_of(against_headers, "--against-header")
+        other = changed(base, against_url, lines, against_data, against_user)
+        option = f"--against {against}" if against is not None and against_url is None else "--against-url"
+        second = _asked(table, settings, other, option)
+    _tell(table, asked, found, second, as_json=as_json)
+    sys.exit(1 if asked.explanation.refusal is not None else 0)
+
+
+def _asked(table: RouteTable, settings: Settings, given: Given, option: str) -> Asked:
+    request = given.request(settings, option)
+    return Asked(request, given.asker, explain_request(table, request, given.asker))
+
+
+def _tell(table: RouteTable, asked: Asked, found: Found, second: Asked | None, *, as_json: bool) -> None:
+    comparison = compare(table, asked, second) if second is not None else None
     if as_json:
-        click.echo(json.dumps(document(request, explanation, found), indent=2, default=str))
-    else:
-        print_explanation(request, explanation, found)
-    sys.exit(1 if explanation.refusal is not None else 0)
+        members = document(asked.request, asked.explanation, found)
+        if second is not None and comparison is not None:
+            members["against"] = comparison_document(second, comparison)
+        click.echo(json.dumps(members, indent=2, default=str))
+        return
+    print_tree(explanation_tree(asked.request, asked.explanation, found))
+    if second is not None and comparison is not None:
+        print_tree(comparison_tree(asked, second, comparison))
 
 
 def _tables(table: RouteTable, former_file: Path | None) -> list[tuple[str, RouteTable]]:
@@ -122,40 +161,3 @@ async def _receipts(
     finally:
         if server is not None:
             await server.stop()
-
-
-def _headers(lines: tuple[str, ...]) -> RawHeaders:
-    headers = []
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip() or not line.isprintable():
-            raise click.UsageError(f"-H {name}: it must be 'Name: value'")
-        headers.append((name.strip().encode("utf-8"), value.strip().encode("utf-8")))
-    return tuple(headers)
-
-
-def _body(data: str | None) -> bytes:
-    if data is None:
-        return b""
-    if data == "@-":
-        return sys.stdin.buffer.read()
-    if not data.startswith("@"):
-        return data.encode("utf-8", "surrogateescape")
-    try:
-        return Path(data[1:]).read_bytes()
-    except OSError as error:
-        raise click.UsageError(f"-d {data}: can't be read: {error.strerror}") from None
-
-
-def _request(settings: Settings, method: str, url: str, headers: RawHeaders, body: bytes) -> Request:
-    target = os.fsencode(url)
-    try:
-        if not target.startswith(b"/"):
-            origin, path = parse_absolute(target)
-            return Request(method, origin, path, forwardable(headers), BytesBody(body))
-        for mount in parse_mounts(dict(settings.mounts)):
-            if (path_there := mount.resolve(origin_form(target))) is not None:
-                return Request(method, mount.origin, path_there, forwardable(headers), BytesBody(body))
-    except BadTarget as error:
-        raise click.UsageError(f"URL: {error}") from None
-    raise click.UsageError("URL: it must start with http:// or https://, or be a path under a mount")

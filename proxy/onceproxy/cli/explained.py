@@ -21,7 +21,7 @@ from onceproxy.core.readable import readable
 from onceproxy.core.receipts import RequestId
 from onceproxy.store.catalogue import LiveRow
 
-_WHY = {
+WHY = {
     "guard": "the route's `guard` says so",
     "method": "by its method",
     "mode-off": "the mode is off",
@@ -132,15 +132,20 @@ def _receipt(row: LiveRow | None) -> dict[str, Any]:
     }
 
 
-def print_explanation(request: Request, explanation: Explanation, found: Found) -> None:
-    """Write the explanation to stdout, for people."""
+def print_tree(tree: Tree) -> None:
+    """Write a tree to stdout."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 10_000  # for grep: one line each
+    console.print(tree)
+
+
+def explanation_tree(request: Request, explanation: Explanation, found: Found) -> Tree:
+    """Return the explanation for people."""
     tree = Tree(Text(f"{request.method} {request.url}", style="bold"))
     route = explanation.chosen.route
     _route(_branch(tree, f"route {route.name} ({route.origin or 'what no route takes'})"), explanation)
-    why = _WHY.get(explanation.verdict.why, explanation.verdict.why)
+    why = WHY.get(explanation.verdict.why, explanation.verdict.why)
     if not explanation.verdict.action:
         _branch(tree, f"passes through unguarded: {why}")
     elif explanation.refusal is not None:
@@ -151,7 +156,7 @@ def print_explanation(request: Request, explanation: Explanation, found: Found) 
         _identity_tree(tree, explanation, explanation.examined)
         _policy_tree(tree, route.policy)
         _receipts_tree(tree, explanation.examined, found)
-    console.print(tree)
+    return tree
 
 
 def _branch(tree: Tree, text: str, style: str = "") -> Tree:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Protocol
 
 from onceproxy.core.canonical import unpack
 from onceproxy.core.credential import carries_credential
@@ -15,55 +15,67 @@ HIDDEN = "(hidden)"
 _SHOWN = 2000  # characters of one text; what is longer is told by its digest
 
 
-def readable(form: CanonicalForm) -> dict[str, Any]:
+class Hide(Protocol):
+    """Says what stands in the place of a secret."""
+
+    def __call__(self, value: Any) -> str:
+        """Return what is shown."""
+        ...
+
+
+def _hidden(value: Any) -> str:
+    return HIDDEN
+
+
+def readable(form: CanonicalForm, hide: Hide = _hidden) -> dict[str, Any]:
     """Return the parts of a canonical form as plain values, in the order in which they count."""
     return {
         "version": form.version,
         "method": form.method,
         "origin": form.origin,
         "path": _text(form.path),
-        "query": [_part(pair) for pair in form.query],
-        "headers": dict(map(_header, form.headers)),
+        "query": [_part(pair, hide) for pair in form.query],
+        "headers": dict(_header(line, hide) for line in form.headers),
         "body": {
             "read_as": form.body.read_as,
             "media_type": form.body.kind,
-            "parts": [_part(part) for part in form.body.parts],
+            "parts": [_part(part, hide) for part in form.body.parts],
         },
     }
 
 
-def _header(packed: bytes) -> tuple[str, list[str]]:
+def _header(packed: bytes, hide: Hide) -> tuple[str, list[str]]:
     name, *values = unpack(packed) or [b"?"]
     secret = carries_credential(name) or SECRET_NAME.search(name.decode("latin-1"))
-    return name.decode("latin-1"), [HIDDEN if secret else _text(value) for value in values]
+    return name.decode("latin-1"), [hide(value) if secret else _text(value) for value in values]
 
 
-def _part(data: bytes) -> Any:
+def _part(data: bytes, hide: Hide) -> Any:
     """Return a part of a body as what it is: a list of parts, JSON, or text."""
     if data and (parts := unpack(data)) is not None:
-        return [_part(part) for part in parts]
+        return [_part(part, hide) for part in parts]
     if data[:1] in (b"{", b"["):
         try:
-            return _without_secrets(json.loads(data))
+            return _without_secrets(json.loads(data), hide)
         except ValueError:
             pass
-    return _pair(data)
+    return _pair(data, hide)
 
 
-def _pair(data: bytes) -> str:
-    name, equals, _ = data.partition(b"=")
+def _pair(data: bytes, hide: Hide) -> str:
+    name, equals, value = data.partition(b"=")
     if equals and len(name) < 256 and SECRET_NAME.search(name.decode("latin-1")):
-        return f"{_text(name)}={HIDDEN}"
+        return f"{_text(name)}={hide(value)}"
     return _text(data)
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: Any, hide: Hide) -> Any:
     if isinstance(value, dict):
         return {
-            name: HIDDEN if SECRET_NAME.search(name) else _without_secrets(item)
+            name: hide(item) if SECRET_NAME.search(name) else _without_secrets(item, hide)
             for name, item in value.items()
         }
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
+    return [_without_secrets(item, hide) for item in value] if isinstance(value, list) else value
 
 
 def _text(data: bytes) -> str:
