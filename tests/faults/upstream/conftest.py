@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import count
 
 import asyncpg
 import pytest
@@ -16,6 +17,7 @@ from stores import migrated_database
 from upstreams import Upstream
 
 METHODS = ("POST", "PUT", "DELETE")
+_numbers = count(1)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -55,6 +57,11 @@ async def proxy(
 
 async def pay(proxy: ProxyProcess, method: str, url: str, body: bytes = b'{"amount": 1}') -> Reply:
     return await ask(proxy.url, a_request(method, url, body=None if method == "DELETE" else body))
+
+
+def a_payment(origin: str) -> str:
+    """Return a URL that no other test has used: a port may come again, and the database is shared."""
+    return f"{origin}/pay/{next(_numbers)}"
 
 
 async def state_of(database: asyncpg.Pool, url: str) -> str:

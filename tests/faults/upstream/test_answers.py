@@ -12,7 +12,7 @@ from collections.abc import Callable
 import asyncpg
 import pytest
 
-from faults.upstream.conftest import METHODS, pay, state_of, stays_in_doubt
+from faults.upstream.conftest import METHODS, a_payment, pay, state_of, stays_in_doubt
 from proxies import ProxyProcess
 from raw_client import a_request, connected
 from upstreams import Behaviour, Conversation, Door, Upstream, answer, close, closing, door, hang, raw, reset
@@ -73,10 +73,11 @@ async def test_an_answer_that_is_lost(proxy: ProxyProcess, database: asyncpg.Poo
     for method in METHODS:
         async with Upstream() as upstream:
             fault(upstream)
-            first = await pay(proxy, method, f"{upstream.url}/pay")
+            url = a_payment(upstream.url)
+            first = await pay(proxy, method, url)
 
             assert (first.status, first.slug) == (502, "upstream-failed"), method
-            await stays_in_doubt(proxy, upstream, database, method, first, f"{upstream.url}/pay")
+            await stays_in_doubt(proxy, upstream, database, method, first, url)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -84,10 +85,11 @@ async def test_an_upstream_in_trouble(proxy: ProxyProcess, database: asyncpg.Poo
     for method in METHODS:
         async with Upstream() as upstream:
             upstream.will(answer(status, b"oops", (("Retry-After", "1"),)))
-            first = await pay(proxy, method, f"{upstream.url}/pay")
+            url = a_payment(upstream.url)
+            first = await pay(proxy, method, url)
 
             assert (first.status, first.body) == (status, b"oops"), method
-            await stays_in_doubt(proxy, upstream, database, method, first, f"{upstream.url}/pay")
+            await stays_in_doubt(proxy, upstream, database, method, first, url)
 
 
 async def test_a_connection_that_is_reset_as_soon_as_it_is_there(
@@ -97,7 +99,7 @@ async def test_a_connection_that_is_reset_as_soon_as_it_is_there(
     for method in METHODS:
         async with Upstream() as upstream:
             upstream.at_the_door(door())
-            url = f"{upstream.url}/pay"
+            url = a_payment(upstream.url)
             first = await pay(proxy, method, url)
 
             assert first.status == 502, method
@@ -125,7 +127,7 @@ async def test_an_answer_that_is_whole(proxy: ProxyProcess, database: asyncpg.Po
     for method in METHODS:
         async with Upstream() as upstream:
             fault(upstream)
-            url = f"{upstream.url}/pay"
+            url = a_payment(upstream.url)
             first, again = [await pay(proxy, method, url, BIG) for _ in (1, 2)]
 
             assert first.told["state"] == "completed", method
@@ -143,7 +145,7 @@ async def test_who_is_turned_away_is_sent_again_when_the_client_asks_again(
     for method in METHODS:
         async with Upstream() as upstream:
             upstream.will(answer(status, b"later", (("Retry-After", "7"),)))
-            url = f"{upstream.url}/pay"
+            url = a_payment(upstream.url)
             first = await pay(proxy, method, url)
 
             assert (first.status, first.body, first.all("Retry-After")) == (status, b"later", ["7"]), method
@@ -169,15 +171,16 @@ async def test_an_upstream_that_hangs(
     async def silent_one(proxy: ProxyProcess, fault: Fault, method: str) -> None:
         async with Upstream() as upstream:
             fault(upstream)
-            first = await pay(proxy, method, f"{upstream.url}/pay")
+            url = a_payment(upstream.url)
+            first = await pay(proxy, method, url)
 
             assert (first.status, first.slug) == (504, "upstream-timeout"), method
-            await stays_in_doubt(proxy, upstream, database, method, first, f"{upstream.url}/pay")
+            await stays_in_doubt(proxy, upstream, database, method, first, url)
 
     async def silent_amid_the_body(proxy: ProxyProcess, method: str) -> None:
         async with Upstream() as upstream:
             upstream.will(raw(HALF, then="hang"))
-            url = f"{upstream.url}/pay"
+            url = a_payment(upstream.url)
             with pytest.raises(asyncio.IncompleteReadError):  # it got what there was, and no end
                 await pay(proxy, method, url)
             while await state_of(database, url) == "claimed":

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import trustme
 
-from faults.upstream.conftest import METHODS, pay, state_of
+from faults.upstream.conftest import METHODS, a_payment, pay, state_of
 from proxies import ProxyProcess
 from upstreams import Upstream, door
 
@@ -40,7 +40,7 @@ async def is_released(proxy: ProxyProcess, database: asyncpg.Pool, method: str, 
 async def test_a_port_that_refuses(proxy: ProxyProcess, database: asyncpg.Pool) -> None:
     for method in METHODS:
         port = a_free_port()
-        url = f"http://127.0.0.1:{port}/pay"
+        url = a_payment(f"http://127.0.0.1:{port}")
         await is_released(proxy, database, method, url, "upstream-unreachable")
         async with Upstream(port=port) as upstream:
             second, third = [await pay(proxy, method, url) for _ in (1, 2)]
@@ -62,7 +62,7 @@ async def test_tls_that_can_not_be_had(
 ) -> None:
     for method in METHODS:
         port = a_free_port()
-        url = f"https://localhost:{port}/pay"
+        url = a_payment(f"https://localhost:{port}")
         tls = None
         if trouble == "untrusted":
             tls = server_context(trustme.CA())
@@ -88,7 +88,7 @@ async def test_a_handshake_that_hangs(
     async def hangs(proxy: ProxyProcess, method: str) -> None:
         async with Upstream() as upstream:
             upstream.at_the_door(door(then="hang"))
-            url = f"https://localhost:{upstream.port}/pay"
+            url = a_payment(f"https://localhost:{upstream.port}")
             await is_released(proxy, database, method, url, "upstream-timeout")
 
     data_dir = tmp_path_factory.mktemp("impatient")
