@@ -23,12 +23,17 @@ CREDENTIAL_HEADERS = frozenset(
         b"apikey",
         b"authorization",
         b"cookie",
+        b"ocp-apim-subscription-key",
+        b"plaid-secret",
         b"private-token",
         b"signature-input",
         b"x-access-token",
         b"x-api-key",
         b"x-auth-token",
         b"x-goog-api-key",
+        b"x-postmark-account-token",
+        b"x-postmark-server-token",
+        b"x-shopify-access-token",
     }
 )
 _AWS_KEY_ID = re.compile(rb"credential=([^/,\s]+)", re.IGNORECASE)
@@ -95,6 +100,11 @@ def _stable_authorization(value: bytes) -> list[bytes]:
         found = [member for pair in sorted(_DIGEST_MEMBERS.findall(rest)) for member in pair]
     elif scheme == b"signature":
         found = _CAVAGE_KEYID.findall(rest)
+    elif scheme in (b"sharedkey", b"sharedkeylite"):  # Azure Storage: account:signature
+        account, colon, _ = rest.strip().partition(b":")
+        found = [account] if colon else []
+    elif scheme == b"hmac-sha256":  # other Azure services, where the host is the account
+        found = [pair for pair in rest.strip().split(b"&") if not pair.lower().startswith(b"signature=")]
     return [scheme, *(found or [rest.strip()])]
 
 

@@ -37,6 +37,11 @@ def same(one: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> bool:
             (b"Authorization", b'Signature keyId="k1",algorithm="hs2019",signature="x"'),
             (b"Authorization", b'Signature keyId="k1",algorithm="hs2019",signature="y"'),
         ),
+        ((b"Authorization", b"SharedKey account:1A=="), (b"Authorization", b"SharedKey account:2B==")),
+        (
+            (b"Authorization", b"HMAC-SHA256 SignedHeaders=x-ms-date;host&Signature=1A=="),
+            (b"Authorization", b"HMAC-SHA256 SignedHeaders=x-ms-date;host&Signature=2B=="),
+        ),
     ],
 )
 def test_a_new_signature_of_the_same_signer(one: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> None:
@@ -63,6 +68,16 @@ def test_a_new_signature_of_the_same_signer(one: tuple[bytes, bytes], other: tup
             (b"Signature-Input", b'sig1=();keyid="a", sig2=();keyid="b"'),
         ),
         ((b"Cookie", b"s=1"), (b"Cookie", b"s=2")),
+        ((b"Authorization", b"SharedKey a:1A=="), (b"Authorization", b"SharedKey b:1A==")),
+        ((b"Authorization", b"SharedKey 1A=="), (b"Authorization", b"SharedKey 2B==")),
+        (
+            (b"Authorization", b"HMAC-SHA256 Credential=a&SignedHeaders=host&Signature=1A=="),
+            (b"Authorization", b"HMAC-SHA256 Credential=b&SignedHeaders=host&Signature=1A=="),
+        ),
+        ((b"PLAID-SECRET", b"a"), (b"PLAID-SECRET", b"b")),
+        ((b"X-Postmark-Server-Token", b"a"), (b"X-Postmark-Server-Token", b"b")),
+        ((b"X-Shopify-Access-Token", b"a"), (b"X-Shopify-Access-Token", b"b")),
+        ((b"Ocp-Apim-Subscription-Key", b"a"), (b"Ocp-Apim-Subscription-Key", b"b")),
     ],
 )
 def test_another_signer(one: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> None:
