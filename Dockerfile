@@ -18,7 +18,8 @@ ENV PATH=/opt/onceproxy/bin:$PATH \
     ONCEPROXY_LISTEN=0.0.0.0:8888 \
     ONCEPROXY_ADMIN_LISTEN=127.0.0.1:8889
 USER onceproxy
-# The local CA lives here: keep it, or clients have to trust a new one after each start.
+# The spool and the local CA live here. Keep them: else answers that the database has not taken are lost, and clients
+# have to trust a new CA after each start.
 VOLUME /var/lib/onceproxy
 EXPOSE 8888
 STOPSIGNAL SIGTERM

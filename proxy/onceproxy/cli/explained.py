@@ -243,7 +243,7 @@ def _shown(value: Any) -> Any:
 
 def _row(row: LiveRow) -> str:
     made = f"{row.created_at:%Y-%m-%d %H:%M:%S}"
-    return f"{row.state}, attempt {row.attempt}, route {row.route}, of {made} {row.request_id}"
+    return f"{row.state}, attempt {row.attempt}, route {row.route}, of {made}: {row.request_id}"
 
 
 def _plain(value: Any) -> str:

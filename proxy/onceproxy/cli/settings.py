@@ -26,7 +26,7 @@ _OPTIONS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "listen": click.option("--listen", metavar="HOST:PORT", help="Where clients connect; port 0 picks one."),
     "database": click.option("--database", metavar="URL", help="embedded, or postgresql://…"),
     "data_dir": click.option(
-        "--data-dir", metavar="DIR", help="Where the local CA and the embedded database live."
+        "--data-dir", metavar="DIR", help="Where the local CA, the spool and the embedded database live."
     ),
 }
 

@@ -63,7 +63,7 @@ class Settings(Section):
     )
     data_dir: Annotated[Path, BeforeValidator(read_data_dir, json_schema_input_type=str | None)] = Field(
         default_factory=default_data_dir,
-        description="Where the local CA and the embedded database live. null: the platform's directory.",
+        description="Where the CA, the spool and the embedded database live. null: the platform's directory.",
     )
     allow_unsafe_durability: bool = Field(
         False, description="Run on a database with fsync or synchronous_commit off, which may forget."

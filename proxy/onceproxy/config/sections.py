@@ -59,4 +59,4 @@ class Limits(Section):
 class Admin(Section):
     """The admin listener."""
 
-    listen: Address = Field(Address("127.0.0.1", 8889), description="Where health is told.")
+    listen: Address = Field(Address("127.0.0.1", 8889), description="Where health and metrics are told.")

@@ -120,7 +120,9 @@ class ProbeSection(Section):
         description="A JSONPath that selects something in the answer if it happened, and nothing if not."
     )
     settle: Pause = Field(5.0, description="How long after the doubt 'not found' is believed.")
-    tries: Annotated[int, Field(ge=1, le=10)] = Field(3, description="How often an unclear answer is asked.")
+    tries: Annotated[int, Field(ge=1, le=10)] = Field(
+        3, description="How often it is asked while the answer is unclear."
+    )
     backoff: Pause = Field(0.5, description="The pause before the second try; it doubles.")
     headers: Many[HeaderName] = Field(
         (), description="Headers of the action that go along, besides its credentials."
