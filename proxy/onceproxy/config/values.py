@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -17,6 +18,8 @@ import platformdirs
 from onceproxy.config.units import parse_duration, parse_size
 
 EMBEDDED = "embedded"
+
+Amount = TypeVar("Amount", int, float)
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
@@ -177,23 +180,20 @@ def _is_host(host: str) -> bool:
 
 def lasting(least: str, most: str) -> Callable[[float], float]:
     """Return a check that a duration is in a range."""
-    low, high = parse_duration(least), parse_duration(most)
-
-    def check(seconds: float) -> float:
-        if not low <= seconds <= high:
-            raise ValueError(f"it must be from {least} to {most}")
-        return seconds
-
-    return check
+    return _within(least, most, parse_duration)
 
 
 def sized(least: str, most: str) -> Callable[[int], int]:
     """Return a check that a size is in a range."""
-    low, high = parse_size(least), parse_size(most)
+    return _within(least, most, parse_size)
 
-    def check(size: int) -> int:
-        if not low <= size <= high:
+
+def _within(least: str, most: str, parse: Callable[[str], Amount]) -> Callable[[Amount], Amount]:
+    low, high = parse(least), parse(most)
+
+    def check(amount: Amount) -> Amount:
+        if not low <= amount <= high:
             raise ValueError(f"it must be from {least} to {most}")
-        return size
+        return amount
 
     return check

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from onceproxy.ingress.authority import SKEW, Authority
+from onceproxy.ingress.authority import SKEW, Authority, key_usage
 
 LEAF_LIFE = timedelta(days=6)
 RENEW_BEFORE = timedelta(days=1)
@@ -93,7 +93,7 @@ class LeafCerts:
             .not_valid_after(min(expires, issuer.not_valid_after_utc))
             .add_extension(x509.SubjectAlternativeName([name]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(), critical=True)
+            .add_extension(key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .add_extension(
@@ -152,17 +152,3 @@ def _subject(name: str) -> x509.Name:
     if len(name) > COMMON_NAME_LENGTH:
         return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "onceproxy")])
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _key_usage() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

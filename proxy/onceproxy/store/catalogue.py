@@ -186,21 +186,20 @@ class Catalogue:
 
 
 def _live_row(row: asyncpg.Record) -> LiveRow:
-    fields: dict[str, Any] = dict(row)
-    fields["request_id"] = RequestId(fields["request_id"])
-    fields["state"] = State(fields["state"])
-    fields["kind"] = IdentityKind(fields["kind"])
-    fields["scope"] = tuple(fields["scope"])
-    return LiveRow(**fields)
+    return LiveRow(**_fields(row))
 
 
 def _receipt_row(row: asyncpg.Record) -> ReceiptRow:
+    return ReceiptRow(**_fields(row))
+
+
+def _fields(row: asyncpg.Record) -> dict[str, Any]:
     fields: dict[str, Any] = dict(row)
     fields["request_id"] = RequestId(fields["request_id"])
     fields["state"] = State(fields["state"])
     fields["kind"] = IdentityKind(fields["kind"])
     fields["scope"] = tuple(fields["scope"])
-    return ReceiptRow(**fields)
+    return fields
 
 
 def _event_row(row: asyncpg.Record) -> EventRow:
