@@ -44,9 +44,14 @@ class Capture:
         """Append ``data``. Raises ``OSError`` where the disk can't take it."""
         held = self._size - self._forgotten
         if self._file is None and held + len(data) > MEMORY:
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (lives as long as self)
-            self._put(self._file, self._memory, 0)
-            self._memory = bytearray()
+            file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (lives as long as self)
+            try:
+                self._put(file, self._memory, 0)
+            except OSError:
+                file.close()
+                raise
+            # Not before the file has it all: what was captured stays readable though the disk is full.
+            self._file, self._memory = file, bytearray()
         if self._file is None:
             self._memory += data
         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 
 import pytest
 from hypothesis import given
@@ -56,3 +58,20 @@ def test_nothing_is_there_beyond_the_end() -> None:
     capture = Capture()
     with pytest.raises(ValueError, match="does not hold byte 0"):
         capture.at(0, 1)
+
+
+def test_a_disk_that_does_not_take_the_body_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was captured is evidence: a receipt whose body can't be read back is never stored."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    capture = Capture()
+    capture.write(b"a" * MEMORY)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(OSError, match="No space"):
+            capture.write(b"b")
+    assert (capture.size, capture.read()) == (MEMORY, b"a" * MEMORY)
+    capture.write(b"c")
+    assert capture.read() == b"a" * MEMORY + b"c"
