@@ -40,11 +40,10 @@ def action_of(
 
 
 def _policy(examined: Examined, route: Route, *, harmless_twice: bool) -> Policy:
-    """Return the route's policy; without a key that should have been put in, the upstream knows no copies."""
+    """Return the route's policy; without a key, the client's or ours, the upstream knows no copies."""
     if harmless_twice and route.policy.in_doubt is InDoubt.REFUSE:
         return replace(route.policy, in_doubt=InDoubt.EXECUTE)
-    wanted = route.identity.inject_key is not None
-    if wanted and not examined.keyed and route.policy.in_doubt is InDoubt.RESEND:
+    if not examined.keyed and route.policy.in_doubt is InDoubt.RESEND:
         return replace(route.policy, in_doubt=InDoubt.REFUSE)
     return route.policy
 

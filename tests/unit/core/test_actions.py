@@ -31,7 +31,7 @@ def an_action(
 @pytest.mark.parametrize(
     ("source", "body", "policy"),
     [
-        (None, b"[]", InDoubt.RESEND),
+        (None, b"{}", InDoubt.REFUSE),
         (Source(Place.HEADER, "K"), b"[]", InDoubt.RESEND),
         (Source(Place.JSON, "$.k"), b"{}", InDoubt.RESEND),
         (Source(Place.JSON, "$.k"), b"[]", InDoubt.REFUSE),
@@ -50,6 +50,7 @@ def test_a_clients_key_is_enough_to_resend() -> None:
     )
     assert action.policy is RESEND
     assert action.key == b"own"
+    assert an_action(IdentityRules(), b"[]", (b"Idempotency-Key", b"own")).policy is RESEND
 
 
 def like(
