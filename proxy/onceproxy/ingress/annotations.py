@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import partial
 from typing import TypeVar
 
+from onceproxy.core.credential import stable_credential
 from onceproxy.core.jsonrpc import Hints, HintsOf
 from onceproxy.core.messages import Request
 
 MAX_SERVERS = 1000
 MAX_TOOLS = 1000  # of one server
 
-_Server = tuple[str, bytes, str | None]
+_Server = tuple[str, bytes, str | None, bytes]
 
 
 _K = TypeVar("_K")
@@ -21,7 +23,9 @@ _V = TypeVar("_V")
 
 
 class Annotations:
-    """Remembers tools by server and by the proxy's user, whatever the session; those used last, if many.
+    """Remembers tools by server and by who asks, whatever the session; those used last, if many.
+
+    Who asks is the proxy's user and the upstream credential: a server may have other tools for each account.
 
     What is forgotten, or was never listed here, is an action: the cautious answer.
     """
@@ -51,7 +55,9 @@ class Annotations:
 
 
 def _server(request: Request, user: str | None) -> _Server:
-    return str(request.origin), request.path, user
+    # The target with its query, in which some servers are told what to serve.
+    account = hashlib.sha256(stable_credential(request.headers)).digest()
+    return str(request.origin), request.target, user, account
 
 
 def _bound(known: OrderedDict[_K, _V], limit: int) -> None:

@@ -25,9 +25,15 @@ EVENTS: RawHeaders = ((b"Content-Type", b"text/event-stream"),)
 JSON: RawHeaders = ((b"Content-Type", b"application/json"),)
 
 
-def calling(tool: str, server: str = "a", user: str | None = None, path: bytes = b"/mcp") -> Incoming:
+def calling(
+    tool: str,
+    server: str = "a",
+    user: str | None = None,
+    path: bytes = b"/mcp",
+    headers: RawHeaders = JSON,
+) -> Incoming:
     body = {"id": 1, "method": "tools/call", "params": {"name": tool}}
-    request = Request("POST", Origin("https", server, 443), path, JSON, BytesBody(json.dumps(body).encode()))
+    request = Request("POST", Origin("https", server, 443), path, headers, BytesBody(json.dumps(body).encode()))
     return Incoming(request, user, None, None)
 
 
@@ -78,6 +84,8 @@ async def test_each_server_and_each_user_has_tools_of_its_own() -> None:
         calling("look", user="v"),
         calling("look", "b", user="u"),
         calling("look", user="u", path=b"/other"),
+        calling("look", user="u", path=b"/mcp?profile=other"),
+        calling("look", user="u", headers=(*JSON, (b"Authorization", b"Bearer other"))),
         calling("pay", user="u"),
     ):
         assert not await passes(judge, other)
