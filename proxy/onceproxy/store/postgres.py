@@ -164,7 +164,7 @@ class PostgresStore:
         asked = self._lease.now()
         try:
             result = await persist(lambda: claim(self._connections, action, token, instance), self._patience)
-        except (asyncio.CancelledError, StoreUnavailable) as error:
+        except (asyncio.CancelledError, StoreUnavailable, *DATABASE_ERRORS) as error:
             if isinstance(error, InstanceNotLive):
                 self._lease.distrust(instance)
             # The claim may be durable all the same, and nobody would ever end it.

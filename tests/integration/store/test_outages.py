@@ -116,6 +116,26 @@ async def test_a_claim_that_was_given_up_is_given_back_when_the_database_is_back
     assert again.attempt == 2
 
 
+async def test_a_claim_that_ends_in_a_mistake_of_ours_is_given_back(
+    store: PostgresStore, relay: Relay, database: asyncpg.Connection, history: History
+) -> None:
+    """Its first try was committed and its answer lost; somebody changes the tables before the second one."""
+    relay.cuts.append(Cut.ANSWER)
+    claiming = asyncio.create_task(store.claim(an_action()))
+    async with asyncio.timeout(10):
+        while not relay.done or await history(an_action().request_id) != ["claimed"]:
+            await asyncio.sleep(0)
+    await relay.sever()
+    await database.execute("ALTER TABLE receipts RENAME COLUMN route TO rout")
+    await relay.restore()
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await claiming
+
+    async with asyncio.timeout(20):
+        while await history(an_action().request_id) != ["claimed", "abandoned"]:
+            await asyncio.sleep(0.02)
+
+
 async def test_a_short_outage_is_waited_out(store: PostgresStore, relay: Relay) -> None:
     await relay.sever()
     claiming = asyncio.create_task(store.claim(an_action()))
