@@ -33,7 +33,9 @@ def calling(
     headers: RawHeaders = JSON,
 ) -> Incoming:
     body = {"id": 1, "method": "tools/call", "params": {"name": tool}}
-    request = Request("POST", Origin("https", server, 443), path, headers, BytesBody(json.dumps(body).encode()))
+    request = Request(
+        "POST", Origin("https", server, 443), path, headers, BytesBody(json.dumps(body).encode())
+    )
     return Incoming(request, user, None, None)
 
 
