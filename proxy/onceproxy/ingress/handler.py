@@ -172,6 +172,7 @@ class Handler:
             response.headers,
             chunks,
             response.content_length,
+            ended=response.aclose,
         )
 
     async def _upgraded(

@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from email.utils import formatdate
 from http import HTTPStatus
@@ -52,7 +52,8 @@ class RawResponse(web.StreamResponse):
     """A response that is written byte for byte as it was given.
 
     ``body`` yields the content; ``length`` is its size in bytes, or None where only the end tells (then it
-    goes out chunked, or ends with the connection for an HTTP/1.0 client).
+    goes out chunked, or ends with the connection for an HTTP/1.0 client). ``ended`` is called when it is
+    over, also where nothing was taken of ``body``: a generator that was never begun does not clean up.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class RawResponse(web.StreamResponse):
         length: int | None,
         *,
         close: bool = False,
+        ended: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(status=status)
+        self._ended = ended
         self._raw_reason = reason
         self._raw_headers = headers
         self._chunks = body
@@ -113,6 +116,9 @@ class RawResponse(web.StreamResponse):
                     _let_reset(request.transport)
                 request.transport.abort()
             raise
+        finally:
+            if self._ended is not None:
+                await self._ended()
         return writer
 
     async def write_eof(self, data: bytes = b"") -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from integration.proxy.conftest import Receipts, StartProxy
 from onceproxy.serve import Proxy
 from raw_client import a_request, ask, connected, post
-from upstreams import Conversation, Upstream, raw
+from upstreams import Conversation, Upstream, answer, raw
 
 
 async def test_a_post_reaches_the_upstream_in_origin_form(proxy: Proxy, upstream: Upstream) -> None:
@@ -67,6 +69,17 @@ async def test_a_connection_serves_several_requests(proxy: Proxy, upstream: Upst
     ]
     assert not first.replayed
     assert third.replayed
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+async def test_an_answer_without_a_body_gives_its_connection_back(
+    proxy: Proxy, upstream: Upstream, method: str, status: int
+) -> None:
+    upstream.always = answer(status)
+    async with connected(proxy.url) as client:
+        for _ in range(3):
+            assert (await client.ask(a_request(method, f"{upstream.url}/x"))).status == status
+    assert (len(upstream.requests), upstream.connections) == (3, 1)
 
 
 async def test_pipelined_requests_are_answered_in_order(proxy: Proxy, upstream: Upstream) -> None:
