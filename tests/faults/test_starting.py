@@ -86,6 +86,17 @@ async def test_a_database_that_comes_later(database_url: str, tmp_path: Path, up
         assert await proxy.stop() == 0
 
 
+async def test_a_stop_while_the_database_is_waited_for(tmp_path: Path) -> None:
+    proxy = ProxyProcess(tmp_path / "data", "postgresql://me@127.0.0.1:1/receipts")
+    starting = asyncio.create_task(proxy.start())
+    await proxy.says("can't be reached yet")
+
+    assert await proxy.stop() == 0
+    with pytest.raises(AssertionError, match="did not start"):
+        await starting
+    assert not any("Traceback" in line or "tried for" in line for line in proxy.log)
+
+
 async def test_a_database_that_forgets_is_refused(
     serve: Serve, start_proxy: StartProxy, database: asyncpg.Connection
 ) -> None:

@@ -14,7 +14,7 @@ from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.settings import Source, settings_options
 from onceproxy.config.model import Settings
 from onceproxy.reloading import Reloader, tell_warnings
-from onceproxy.serve import GRACE, start
+from onceproxy.serve import GRACE, Proxy, start
 
 log = structlog.get_logger("onceproxy")
 
@@ -48,7 +48,9 @@ async def _serve(settings: Settings, source: Source, grace: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
     loop.add_signal_handler(signal.SIGHUP, again.set)
-    proxy = await start(settings)
+    proxy = await _started(settings, stop)
+    if proxy is None:
+        return
     if settings.listens_beyond_loopback:
         log.warning(
             "listening-beyond-loopback",
@@ -71,6 +73,19 @@ async def _serve(settings: Settings, source: Source, grace: float) -> None:
         proxy.hurry()
     hurried.cancel()
     await stopping
+
+
+async def _started(settings: Settings, stop: asyncio.Event) -> Proxy | None:
+    """Start a proxy, or return None if told to stop while it waits for a database."""
+    starting = asyncio.ensure_future(start(settings))
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not starting.done() and settings.database != "embedded":
+        starting.cancel()
+    # An embedded one is there in a moment, and is stopped when it is; cut short, it would be left running.
+    await asyncio.wait({starting})
+    return None if starting.cancelled() else starting.result()
 
 
 def _tell_end(reloading: asyncio.Future[None]) -> None:
