@@ -72,11 +72,13 @@ class Scripted:
         return attempt
 
 
-def guarded(*attempts: Attempt | Exception, held: bool = False) -> tuple[Guard, SimulatedStore, Scripted]:
+def guarded(
+    *attempts: Attempt | Exception, held: bool = False, patience: float = 0.2
+) -> tuple[Guard, SimulatedStore, Scripted]:
     store, execute = SimulatedStore(), Scripted(list(attempts))
     if not held:
         execute.go.set()
-    limits = GuardLimits(receipt_body=10, store_patience=0.2)
+    limits = GuardLimits(receipt_body=10, store_patience=patience)
     return Guard(store, execute, limits), store, execute
 
 
@@ -227,7 +229,7 @@ async def test_nothing_is_sent_without_a_lease() -> None:
 
 
 async def test_a_receipt_is_stored_in_the_end() -> None:
-    guard, store, execute = guarded(answered(), held=True)
+    guard, store, execute = guarded(answered(), held=True, patience=30)
     first = asyncio.ensure_future(guard.once(ACTION, REQUEST))
     await execute.started.wait()
     store.fail = 1
