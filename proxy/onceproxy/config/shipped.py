@@ -52,8 +52,8 @@ def check_preset(text: str) -> str:
     names = preset_names()
     if text not in names:
         close = difflib.get_close_matches(text.lower(), names, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise ValueError(f"there is no such preset; {hint}There are {', '.join(names)}")
+        hint = f"did you mean {close[0]}? There" if close else "there"
+        raise ValueError(f"there is no such preset; {hint} are {', '.join(names)}")
     return text
 
 
