@@ -212,7 +212,11 @@ class Executions:
     async def _sent(
         self, action: Action, request: Request, stream: Stream, may_send: Callable[[], bool]
     ) -> Attempt:
-        """Send, unless told to stop meanwhile: then nobody can know how far it came."""
+        """Send, unless told to stop: meanwhile, then nobody can know how far it came, or before."""
+        if self._stopping.is_set():
+            return Attempt(
+                WirePhase.SENT_NOTHING, failure=Failure.STOPPED, detail="the proxy was stopped before it sent"
+            )
         # Where the upstream knows copies, one that is lost to a closing connection is simply sent again.
         reuse_idle = None if action.policy.in_doubt is InDoubt.RESEND else action.policy.reuse_idle
         sending = asyncio.ensure_future(

@@ -12,7 +12,7 @@ from onceproxy.core.attempts import Attempt, Failure, WirePhase
 from onceproxy.core.messages import BytesBody, Origin, Request, Response
 from onceproxy.core.policies import InDoubt, Policy
 from onceproxy.core.problems import ProblemType
-from onceproxy.core.receipts import Action, IdentityKind, RequestId
+from onceproxy.core.receipts import Action, Claim, IdentityKind, Receipt, RequestId
 from onceproxy.core.states import State
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.guard import Guard, GuardLimits
@@ -293,6 +293,27 @@ async def test_stopping_puts_in_doubt_what_does_not_end() -> None:
     await guard.stop(0)
     assert problem(await first) is ProblemType.SHUTTING_DOWN
     assert store.receipts[ID].state is State.IN_DOUBT
+
+
+async def test_a_claim_that_is_granted_after_the_stop_is_not_sent() -> None:
+    class Slow(SimulatedStore):
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def claim(self, action: Action) -> Claim | Receipt:
+            self.asked.set()
+            await self.go.wait()
+            return await super().claim(action)
+
+    store, execute = Slow(), Scripted([answered()])
+    execute.go.set()
+    guard = Guard(store, execute)
+    first = asyncio.ensure_future(guard.once(ACTION, REQUEST))
+    await store.asked.wait()
+    await guard.stop(0)
+    store.go.set()
+    assert problem(await first) is ProblemType.SHUTTING_DOWN
+    assert execute.sent == 0
+    assert store.receipts[ID].state is State.RELEASED
 
 
 @pytest.mark.parametrize(
