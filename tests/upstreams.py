@@ -146,7 +146,7 @@ def door(read: int | bytes = 0, say: bytes = b"", *, then: str = "reset") -> Doo
         if then == "reset":
             _reset(writer)
         elif then == "hang":
-            await reader.read()
+            await asyncio.Event().wait()  # until the test ends; what comes meanwhile stays unread
 
     return behave
 

@@ -99,6 +99,7 @@ async def test_down_at_the_completion_the_client_is_answered_when_it_is_back(
     await server.kill()
     gate.set()
     await spooled(proxy)
+    assert not paying.done()
 
     await server.start()
     reply = await paying
@@ -165,6 +166,7 @@ async def test_killed_amid_load_and_back_after_a_while(
     proxy = await start_proxy(database=server.url, config=QUICK)
     again, gone = asyncio.Event(), asyncio.Event()
     statuses: dict[str, set[int]] = {}
+    answers: dict[str, Reply] = {}
 
     async def client(number: int) -> None:
         """Does actions one after another, each until it has its answer."""
@@ -177,6 +179,7 @@ async def test_killed_amid_load_and_back_after_a_while(
                 reply = await pay(proxy.url, upstream, f"Idempotency-Key: {key}")
                 seen.add(reply.status)
                 if reply.status == 201:
+                    answers[key] = reply
                     break
                 assert reply.slug in ("store-unavailable", "in-progress"), reply.body
                 await asyncio.sleep(0.05)
@@ -197,6 +200,9 @@ async def test_killed_amid_load_and_back_after_a_while(
     assert len(keys) == len(set(keys))
     assert set(keys) == set(statuses)
     assert any(503 in seen for seen in statuses.values())
+    for key, reply in answers.items():
+        copy = await pay(proxy.url, upstream, f"Idempotency-Key: {key}")
+        assert (copy.replayed, copy.own) == (True, reply.own), key
     await spooled(proxy, 0)
 
 

@@ -115,6 +115,9 @@ async def test_a_failover_amid_load_forgets_nothing_that_a_client_saw(
 
     clients = [asyncio.create_task(client(number)) for number in range(16)]
     await upstream.arrived(100)
+    # What is committed from here on is lost with the primary, so no client may come to see it.
+    await standby.execute("ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+    await primary.until(f"SELECT count(*) > 0 FROM pg_stat_activity WHERE {BY_THE_STORE}")
     await primary.kill()
     await standby.promote()
     after_failover = len(seen)

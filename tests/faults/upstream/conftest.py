@@ -17,6 +17,7 @@ from stores import migrated_database
 from upstreams import Upstream
 
 METHODS = ("POST", "PUT", "DELETE")
+BODY = b'{"amount": 1}'
 _numbers = count(1)
 
 
@@ -55,7 +56,7 @@ async def proxy(
         yield proxy
 
 
-async def pay(proxy: ProxyProcess, method: str, url: str, body: bytes = b'{"amount": 1}') -> Reply:
+async def pay(proxy: ProxyProcess, method: str, url: str, body: bytes = BODY) -> Reply:
     return await ask(proxy.url, a_request(method, url, body=None if method == "DELETE" else body))
 
 
@@ -69,13 +70,24 @@ async def state_of(database: asyncpg.Pool, url: str) -> str:
     return state
 
 
+async def phase_of(database: asyncpg.Pool, url: str) -> str:
+    phase: str = await database.fetchval("SELECT phase FROM receipts WHERE url = $1", url)
+    return phase
+
+
 async def stays_in_doubt(
-    proxy: ProxyProcess, upstream: Upstream, database: asyncpg.Pool, method: str, first: Reply, url: str
+    proxy: ProxyProcess,
+    upstream: Upstream,
+    database: asyncpg.Pool,
+    method: str,
+    first: Reply,
+    url: str,
+    body: bytes = BODY,
 ) -> None:
     """See that the doubt was told and stored, and that copies reach nobody."""
     assert first.told["state"] == "in_doubt", method
     assert await state_of(database, url) == "in_doubt", method
     for _ in (1, 2):
-        assert (await pay(proxy, method, url)).slug == "outcome-unknown", method
+        assert (await pay(proxy, method, url, body)).slug == "outcome-unknown", method
     assert upstream.connections == 1, method
     assert upstream.executions <= 1, method

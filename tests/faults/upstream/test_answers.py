@@ -12,7 +12,7 @@ from collections.abc import Callable
 import asyncpg
 import pytest
 
-from faults.upstream.conftest import METHODS, a_payment, pay, state_of, stays_in_doubt
+from faults.upstream.conftest import METHODS, a_payment, pay, phase_of, state_of, stays_in_doubt
 from proxies import ProxyProcess
 from raw_client import a_request, connected
 from upstreams import Behaviour, Conversation, Door, Upstream, answer, close, closing, door, hang, raw, reset
@@ -24,7 +24,7 @@ HALF = b"HTTP/1.1 201 Made\r\nContent-Length: 10\r\n\r\nhalf"
 CHUNKED = b"HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
 HEAD = b"\r\n\r\n"  # what a head ends with
-BIG = b"x" * (4 << 20)  # more than an upstream that does not read takes
+BIG = b"x" * (12 << 20)  # more than all the buffers on the way to an upstream that does not read hold
 
 Fault = Callable[[Upstream], None]
 
@@ -78,6 +78,26 @@ async def test_an_answer_that_is_lost(proxy: ProxyProcess, database: asyncpg.Poo
 
             assert (first.status, first.slug) == (502, "upstream-failed"), method
             await stays_in_doubt(proxy, upstream, database, method, first, url)
+
+
+@each(
+    {
+        "resets after a byte": opens(door(1)),
+        "closes after a byte": opens(door(1, then="close")),
+        "resets after the head": opens(door(HEAD)),
+        "closes after the head": opens(door(HEAD, then="close")),
+    }
+)
+async def test_a_request_that_is_cut_short(proxy: ProxyProcess, database: asyncpg.Pool, fault: Fault) -> None:
+    for method in ("POST", "PUT"):
+        async with Upstream() as upstream:
+            fault(upstream)
+            url = a_payment(upstream.url)
+            first = await pay(proxy, method, url, BIG)
+
+            assert (first.status, first.slug) == (502, "upstream-failed"), method
+            assert await phase_of(database, url) == "sending", method
+            await stays_in_doubt(proxy, upstream, database, method, first, url, BIG)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
