@@ -6,12 +6,20 @@ from collections.abc import Iterator
 
 from onceproxy.config.model import Settings
 from onceproxy.config.routing import OWN, route_table
+from onceproxy.core.policies import InDoubt
 from onceproxy.core.shadows import shadows
 
 
 def warnings(settings: Settings) -> Iterator[str]:
     """Yield what a person should know of settings that are valid."""
-    for route, earlier in shadows(route_table(settings).routes):
+    routes = route_table(settings).routes
+    for route in routes:
+        if route.identity.any_credential and route.policy.in_doubt in (InDoubt.RESEND, InDoubt.PROBE):
+            yield (
+                f"{route.origin} ({route.name}) has credential: any and in_doubt: {route.policy.in_doubt}; "
+                "a copy with another account's credential would go to where the first one never was"
+            )
+    for route, earlier in shadows(routes):
         if route.origin.startswith(OWN) or not earlier.origin.startswith(OWN):
             yield (
                 f"{route.origin} ({route.name}) is never reached: {earlier.name} comes before it and takes "

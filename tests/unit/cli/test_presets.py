@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from onceproxy.cli import main
@@ -60,6 +61,19 @@ def test_check_warns_of_routes_that_are_never_reached(tmp_path: Path) -> None:
         "warning: routes[1] (narrow) is never reached: all comes before it and takes all that it matches; "
         "put the narrower one first\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("credential", "warned"), [("credential: any, ", True), ("credential: match, ", False), ("", False)]
+)
+def test_check_warns_of_doubts_that_another_account_could_settle(
+    tmp_path: Path, credential: str, warned: bool
+) -> None:
+    resent = "in_doubt: resend, upstream_window: 1h"
+    code, _, err = checked(tmp_path, f"routes: [{{name: a, match: {{path: /a}}, {credential}{resent}}}]")
+
+    assert code == 0
+    assert ("warning: routes[0] (a) has credential: any and in_doubt: resend; a copy" in err) is warned
 
 
 def test_a_route_that_replaces_a_presets_is_no_mistake_but_a_preset_that_does_is(tmp_path: Path) -> None:
