@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import asyncpg
 import pytest
@@ -86,20 +87,27 @@ async def test_a_settlement_that_is_refused_for_whatever_reason_is_not_lost(
 
 
 async def test_connections_to_what_was_read_only_are_not_used_again(
-    open_store: OpenStore, database: asyncpg.Connection
+    open_store: OpenStore, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = await open_store(patience=2)
+    store = await open_store(patience=20)
+    refused, run = asyncio.Event(), store._connections.run
+
+    async def watched(statement: str, *values: object, **how: Any) -> asyncpg.Record | None:
+        try:
+            return await run(statement, *values, **how)
+        except asyncpg.ReadOnlySQLTransactionError:
+            if statement == "claim":
+                refused.set()
+            raise
+
+    monkeypatch.setattr(store._connections, "run", watched)
     name = await database.fetchval("SELECT current_database()")
     drop = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'onceproxy'"
     await database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     await database.execute(drop)  # those that come now are read-only for as long as they live
     claiming = asyncio.create_task(store.claim(an_action()))
-    async with asyncio.timeout(10):
-        while not await database.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity "
-            "WHERE application_name = 'onceproxy' AND query LIKE 'WITH owner AS%')"
-        ):
-            await asyncio.sleep(0.01)
+    async with asyncio.timeout(15):
+        await refused.wait()
 
     await database.execute("SET default_transaction_read_only = off")
     await database.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
