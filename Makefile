@@ -5,10 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
+BENCHES := $(VENV)/.bench
+PEERS := build/peers
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test memory lint types imports check chaos package schema lock clean
+.PHONY: help install serve demo test memory lint types imports check chaos bench peers package schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -23,6 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 $(CLIENTS): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[clients]'
 	@touch $(CLIENTS)
+
+$(BENCHES): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@touch $(BENCHES)
 
 install: $(STAMP) ## Set up .venv with onceproxy and all that developing it needs
 
@@ -53,6 +59,13 @@ check: lint types imports test ## All of it: what CI runs
 chaos: $(STAMP) ## Break everything at random under load for some minutes, and count: CHAOS='--seconds 150 --seed 7'
 	$(BIN)/python benchmarks/chaos.py $(CHAOS)
 
+bench: $(BENCHES) ## Measure the cost of the guard, and write docs/performance.md: BENCH='http latency' for parts of it
+	$(BIN)/python -m benchmarks $(BENCH)
+
+peers: ## Install other proxies of PyPI, to be compared with by `make bench`; squid, tinyproxy, nginx are the system's
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check mitmproxy proxy.py
+
 package: $(STAMP) ## Build the distributions and try the wheel in an environment of its own
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
@@ -65,7 +78,7 @@ schema: $(STAMP) ## Write config/onceproxy.schema.json anew
 
 lock: ## Write constraints.txt anew from the newest versions that the ranges allow
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev,clients]'
+	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev,clients,bench]'
 	build/lock/bin/pip freeze --exclude onceproxy > constraints.txt
 
 clean: ## Remove what was built; the data of the proxy stays
