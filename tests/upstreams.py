@@ -12,10 +12,11 @@ import ssl
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import cast
+
+from listening import Listening
 
 PATIENCE = 20.0  # seconds until a test that waits for something gives up
 
@@ -163,8 +164,10 @@ class Upstream:
     _next: deque[Behaviour] = field(default_factory=deque)
     _doors: deque[Door] = field(default_factory=deque)
     _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _listening: Listening = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._listening = Listening(self._serve)
 
     @property
     def url(self) -> str:
@@ -191,40 +194,22 @@ class Upstream:
             await self._arrived.wait_for(lambda: len(self.requests) >= count)
 
     async def __aenter__(self) -> Upstream:
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self.tls, limit=1 << 20
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = await self._listening.on_port(self.port, tls=self.tls)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listening.end()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         self.connections += 1
         number = self.connections
-        try:
-            if self._doors:
-                await self._doors.popleft()(reader, writer)
-                return
-            while await self._one(reader, writer, number):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the other side left, or the test is over
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+        if self._doors:
+            await self._doors.popleft()(reader, writer)
+            return
+        while await self._one(reader, writer, number):
+            pass
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")

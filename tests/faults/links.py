@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from types import TracebackType
 from urllib.parse import parse_qs, urlsplit
+
+from listening import Listening, calling
 
 
 class SlowLink:
@@ -18,8 +19,7 @@ class SlowLink:
         self._target = target
         self._piece = piece
         self._delay = delay
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening = Listening(self._serve)
         self.port = 0
 
     @classmethod
@@ -43,39 +43,17 @@ class SlowLink:
         return parts._replace(netloc=f"{user}127.0.0.1:{self.port}", query="").geturl()
 
     async def __aenter__(self) -> SlowLink:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = await self._listening.on_port()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listening.end()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        far_reader, far_writer = await self._connect()
-        try:
+        async with calling(self._target) as (far_reader, far_writer):
             await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
-        except (ConnectionError, asyncio.CancelledError):
-            pass  # one side left, or the test is over
-        finally:
-            for one in (writer, far_writer):
-                one.close()
-                with suppress(OSError):
-                    await one.wait_closed()
-            self._tasks.discard(task)
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if isinstance(self._target, str):
-            return await asyncio.open_unix_connection(self._target)
-        return await asyncio.open_connection(*self._target)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(self._piece):

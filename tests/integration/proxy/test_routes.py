@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from integration.proxy.conftest import StartProxy
+from listening import Listening
 from raw_client import a_request, connected, post
 from upstreams import Upstream
 
@@ -114,19 +115,18 @@ async def test_a_body_streams_through_where_no_route_asks_for_it(start_proxy: St
         began.set()
         await reader.readexactly(2)
         writer.write(b"HTTP/1.1 201 Made\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        writer.close()
 
     proxy = await start_proxy(routes=[PINGS, {"name": "rest", "match": {"path": "/stream"}, "guard": False}])
-    async with (
-        asyncio.timeout(20),
-        await asyncio.start_server(serve, "127.0.0.1", 0) as server,
-        connected(proxy.url) as client,
-    ):
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
-        await client.send(f"POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab".encode())
-        await began.wait()
-        await client.send(b"cd")
-        reply = await client.reply()
+    listening = Listening(serve)
+    url = f"http://127.0.0.1:{await listening.on_port()}/stream"
+    try:
+        async with asyncio.timeout(20), connected(proxy.url) as client:
+            await client.send(f"POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab".encode())
+            await began.wait()
+            await client.send(b"cd")
+            reply = await client.reply()
+    finally:
+        await listening.end()
 
     assert reply.status == 201
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qs, quote, urlsplit
+
+from listening import Listening, calling
 
 
 class Cut(Enum):
@@ -32,8 +33,7 @@ class Relay:
         self.delay = 0.0  # seconds before each
         self.cuts: list[Cut] = []
         self.done: list[Cut] = []
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening = Listening(self._serve)
 
     async def __aenter__(self) -> Relay:
         await self.restore()
@@ -47,50 +47,31 @@ class Relay:
     async def restore(self) -> None:
         """Let connections through."""
         if self._tcp:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-            self._port = self._server.sockets[0].getsockname()[1]
+            self._port = await self._listening.on_port(self._port)
             netloc = f"{self._parts.username}@127.0.0.1:{self._port}"
             self.url = self._parts._replace(netloc=netloc).geturl()
         else:
-            self._server = await asyncio.start_unix_server(self._serve, self._path)
+            await self._listening.on_path(self._path)
 
     async def sever(self) -> None:
         """Break all connections and refuse new ones."""
-        if self._server is not None:
-            self._server.close()
         self._path.unlink(missing_ok=True)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listening.end()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        upstream_reader, upstream_writer = await self._open()
-        lost = asyncio.Event()
-        flows = [
-            asyncio.create_task(self._requests(reader, upstream_writer, lost)),
-            asyncio.create_task(self._answers(upstream_reader, writer, lost)),
-        ]
-        try:
-            await asyncio.wait(flows, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            pass  # severed: asyncio.start_unix_server complains of handlers that end so
-        finally:
-            for flow in flows:
-                flow.cancel()
-            await asyncio.gather(*flows, return_exceptions=True)
-            for one in (writer, upstream_writer):
-                one.close()
-                with suppress(OSError):
-                    await one.wait_closed()
-            self._tasks.discard(task)
-
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._tcp:
-            return await asyncio.open_connection(self._parts.hostname, self._parts.port)
-        return await asyncio.open_unix_connection(self._target)
+        target = (self._parts.hostname, self._parts.port) if self._tcp else self._target
+        async with calling(target) as (upstream_reader, upstream_writer):
+            lost = asyncio.Event()
+            flows = [
+                asyncio.create_task(self._requests(reader, upstream_writer, lost)),
+                asyncio.create_task(self._answers(upstream_reader, writer, lost)),
+            ]
+            try:
+                await asyncio.wait(flows, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for flow in flows:
+                    flow.cancel()
+                await asyncio.gather(*flows, return_exceptions=True)
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
