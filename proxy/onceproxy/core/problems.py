@@ -50,8 +50,16 @@ class ProblemType(Enum):
         "http_request_denied",
     )
     BODY_TOO_LARGE = "body-too-large", 413, "The request's body is over the limit", "http_request_error"
+    TARGET_TOO_LONG = "target-too-long", 414, "The request's target is over the limit", "http_request_error"
     EXPECTATION_FAILED = "expectation-failed", 417, "The expectation can't be met", "http_request_error"
     KEY_REUSED = "key-reused", 422, "The key was used for another request", "http_request_denied"
+    HEADERS_TOO_LARGE = (
+        "headers-too-large",
+        431,
+        "The request's header lines are over the limit",
+        "http_request_error",
+    )
+    INTERNAL_ERROR = "internal-error", 500, "The proxy failed", "proxy_internal_error"
     UNSUPPORTED = "unsupported", 501, "The proxy does not do that", "http_request_error"
     UPSTREAM_UNREACHABLE = (
         "upstream-unreachable",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, cast
 
 import structlog
@@ -21,6 +22,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from onceproxy.core.messages import Origin
 from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.ingress.responses import ProblemResponse, problem_bytes
+from onceproxy.ingress.unreadable import unreadable
 
 log = structlog.get_logger("onceproxy.ingress")
 
@@ -33,11 +35,24 @@ class Tunnel:
     user: str | None
 
 
+class Sent(Enum):
+    """What may have become of the request that is being served, and what its client should know of that."""
+
+    NOTHING = "Nothing was sent. Retrying is safe."
+    GUARDED = (
+        "It may have been sent, and will not be sent twice: send the same request again to learn what became "
+        "of it."
+    )
+    READ = "It may have been sent, and asks for nothing to be done. Retrying is safe."
+    UNGUARDED = "It may have been sent, and nothing guards it: look at the upstream before you send it again."
+
+
 class ClientConnection(RequestHandler):
     """One connection of a client, TLS already taken off.
 
     ``tunnel`` is set on the connections that are served inside a CONNECT. ``head`` is the head of the request
-    that is being served, as the parser read it. ``closed`` is resolved when the connection is gone.
+    that is being served, as the parser read it; ``sent`` says how far it came. ``closed`` is resolved when
+    the connection is gone.
     """
 
     def __init__(
@@ -46,6 +61,7 @@ class ClientConnection(RequestHandler):
         super().__init__(server, loop=loop, **settings)
         self.tunnel: Tunnel | None = None
         self.head: RawRequestMessage | None = None
+        self.sent = Sent.NOTHING
         self.closed: asyncio.Future[None] = loop.create_future()
         self._head_timeout = head_timeout
         self._head_timer: asyncio.TimerHandle | None = None
@@ -74,6 +90,7 @@ class ClientConnection(RequestHandler):
     def head_arrived(self, head: RawRequestMessage) -> None:
         """Stop the clock: a request's head is there."""
         self.head = head
+        self.sent = Sent.NOTHING
         self._busy = True
         self._stop_head_timer()
 
@@ -114,15 +131,10 @@ class ClientConnection(RequestHandler):
         """Answer what could not be parsed, or what failed in here, with a problem; the connection closes."""
         self._stop_head_timer()
         if status == 400:
-            # The parser's words may quote what the client sent, so they go nowhere.
-            detail = (
-                "The request is not valid HTTP/1.1, or a line of it is longer than limits.header. "
-                "Nothing was sent. The connection is closed; send a valid request on another one."
-            )
-            return ProblemResponse(Problem(ProblemType.BAD_REQUEST, detail), close=True)
+            return ProblemResponse(unreadable(exc), close=True)
         log.error("request-failed", exc_info=exc)
-        detail = "The proxy failed on this request; its log says why. Retrying is safe."
-        return ProblemResponse(Problem(ProblemType.STORE_UNAVAILABLE, detail, retry_after=1), close=True)
+        detail = f"The proxy failed on this request; its log says why. {self.sent.value}"
+        return ProblemResponse(Problem(ProblemType.INTERNAL_ERROR, detail), close=True)
 
     def _end_broken_bodies(self) -> None:
         """Tell whoever reads a body that the rest of it is not HTTP; the library leaves them waiting."""

@@ -18,13 +18,13 @@ from onceproxy.core.messages import RawHeaders, Request
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action
-from onceproxy.core.routes import Route, RouteTable
+from onceproxy.core.routes import READ_ONLY, Route, RouteTable
 from onceproxy.core.rules import IdentityRules
 from onceproxy.core.verdicts import Verdict
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.guard import Guard
-from onceproxy.ingress.client_connection import ClientConnection
+from onceproxy.ingress.client_connection import ClientConnection, Sent
 from onceproxy.ingress.connect import Connector, relay_client
 from onceproxy.ingress.identifying import examine_arrived, passes_by
 from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
@@ -137,6 +137,7 @@ class Handler:
             harmless_twice=verdict.harmless_twice,
         )
         copy = await Copy.of(whole, route)
+        cast(ClientConnection, request.protocol).sent = Sent.GUARDED
         answer = await self._guard.once(copy.marked(action), outgoing)
         _log_decision(action, answer, time.monotonic() - started)
         return answer_response(await copy.answered(answer))
@@ -148,6 +149,8 @@ class Handler:
 
         ``learn``: its answer may say what tools there are.
         """
+        read = request.method in READ_ONLY
+        cast(ClientConnection, request.protocol).sent = Sent.READ if read else Sent.UNGUARDED
         if early is None:
             body, length = _request_body(request)
             if body is not None:

@@ -15,7 +15,14 @@ from onceproxy.core.messages import Origin, RawHeaders, Request, header_values
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
-from onceproxy.ingress.targets import BadTarget, Mount, origin_form, parse_absolute, parse_authority
+from onceproxy.ingress.targets import (
+    BadTarget,
+    Mount,
+    is_host_field,
+    origin_form,
+    parse_absolute,
+    parse_authority,
+)
 
 # Protocols to switch to that carry HTTP requests, which would go past the guard. Some clients ask for h2c
 # with each request; they do without.
@@ -152,6 +159,8 @@ def _check_headers(request: web.BaseRequest, headers: RawHeaders) -> None:
     if stripped := connection_options(headers) & UNSTRIPPABLE:
         names = ", ".join(sorted(name.decode("ascii") for name in stripped))
         raise Refused(ProblemType.BAD_REQUEST, f"Connection may not nominate {names}; leave that out.")
+    if not all(is_host_field(host) for host in header_values(headers, "host")):
+        raise Refused(ProblemType.BAD_REQUEST, "The Host header is no host and port (RFC 9112 §3.2).")
     codings = header_values(headers, "transfer-encoding")
     if codings and request.version < (1, 1):
         raise Refused(

@@ -81,7 +81,8 @@ class RawResponse(web.StreamResponse):
         writer = request._payload_writer
         bodied = may_have_body(request.method, self.status)
         modern = request.version >= (1, 1)
-        keep = request.keep_alive and self.keep_alive is not False
+        # A proxy keeps no connection of an HTTP/1.0 client (RFC 9112 §9.3).
+        keep = modern and request.keep_alive and self.keep_alive is not False
         headers = list(self._raw_headers)
         chunked = False
         if bodied and not header_values(self._raw_headers, "content-length"):
@@ -90,13 +91,9 @@ class RawResponse(web.StreamResponse):
             elif modern:
                 headers.append((b"Transfer-Encoding", b"chunked"))
                 chunked = True
-            else:
-                keep = False
         if not keep:
             self.force_close()
             headers.append((b"Connection", b"close"))
-        elif not modern:
-            headers.append((b"Connection", b"keep-alive"))
         if self._keep_alive is None:
             self._keep_alive = keep
         try:

@@ -16,6 +16,9 @@ _TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:@/?#]+)(?::(?P<port>[0-9]{0,5}))?")
 
+# host and port of RFC 3986 §3.2, without user information; both may be empty. No comma: it joins two lines.
+_HOST_FIELD = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(:[0-9]*)?")
+
 
 class BadTarget(ValueError):
     """A request target can't be used; the text says why and what would be right."""
@@ -36,6 +39,11 @@ def parse_absolute(target: bytes) -> tuple[Origin, bytes]:
     )
     origin = parse_authority(rest[:end], name)
     return origin, origin_form(rest[end:] or b"/")
+
+
+def is_host_field(value: bytes) -> bool:
+    """Say whether ``value`` can be that of a Host header at all (RFC 9110 §7.2)."""
+    return _HOST_FIELD.fullmatch(value) is not None
 
 
 def parse_authority(authority: bytes, scheme: str, *, port_needed: bool = False) -> Origin:

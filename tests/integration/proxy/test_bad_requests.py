@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integration.proxy.conftest import Receipts
+from integration.proxy.conftest import Receipts, StartProxy
 from onceproxy.serve import Proxy
 from raw_client import a_request, ask, connected
 from upstreams import Upstream
@@ -78,7 +78,6 @@ async def test_headers(proxy: Proxy, upstream: Upstream, receipts: Receipts, lin
         b"POST {}/pay HTTP/1.1 \r\n",
         b"POST {}/pay pay HTTP/1.1\r\n",
         b"POST {}/pay\tx HTTP/1.1\r\n",
-        b"post {}/pay HTTP/1.1\r\n",
         b"POST {}/pay#part HTTP/1.1\r\n",
         b"P\0ST {}/pay HTTP/1.1\r\n",
         b"POST /pay HTTP/1.1\r\n",
@@ -185,9 +184,34 @@ async def test_a_head_that_is_too_large(proxy: Proxy, upstream: Upstream, part: 
     target = f"{upstream.url}/{long if part == 'target' else ''}"
     lines = {"target": (), "line": (f"X-A: {long}",), "lines": tuple(f"X-{n}: 1" for n in range(200))}[part]
 
-    reply = await ask(proxy.url, a_request("POST", target, *lines, body=b""))
+    async with connected(proxy.url) as client:
+        reply = await client.ask(a_request("POST", target, *lines, body=b""))
 
-    assert (reply.status, reply.slug) == (400, "bad-request")
+        expected = (414, "target-too-long") if part == "target" else (431, "headers-too-large")
+        assert (reply.status, reply.slug) == expected
+        assert await client.ended()
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("method", ["post", "BREW", "POSTS", "Get"])
+async def test_methods_that_are_not_known(proxy: Proxy, upstream: Upstream, method: str) -> None:
+    async with connected(proxy.url) as client:
+        reply = await client.ask(a_request(method, f"{upstream.url}/pay", body=b""))
+
+        assert (reply.status, reply.slug) == (501, "unsupported")
+        assert await client.ended()
+    assert upstream.requests == []
+
+
+async def test_a_host_that_is_none(start_proxy: StartProxy, upstream: Upstream) -> None:
+    proxy = await start_proxy(mounts={"/api": upstream.url})
+
+    for target in (f"{upstream.url}/pay", "/api/pay"):
+        async with connected(proxy.url) as client:
+            reply = await client.ask(a_request("POST", target, "Host: a b@c/", body=b""))
+
+            assert (reply.status, reply.slug) == (400, "bad-request")
+            assert await client.ended()
     assert upstream.requests == []
 
 

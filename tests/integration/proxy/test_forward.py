@@ -109,6 +109,16 @@ async def test_an_old_client_gets_an_answer_that_it_can_read(proxy: Proxy, upstr
         assert reply.body == b"abc"
 
 
+@pytest.mark.parametrize("line", ["Connection: keep-alive", "Proxy-Connection: keep-alive"])
+async def test_no_connection_of_an_old_client_is_kept(proxy: Proxy, upstream: Upstream, line: str) -> None:
+    async with connected(proxy.url) as client:
+        reply = await client.ask(a_request("POST", f"{upstream.url}/", line, body=b"", version="HTTP/1.0"))
+
+        assert (reply.status, reply.all("Connection")) == (201, ["close"])
+        assert await client.ended()
+    assert upstream.requests[0].raw.startswith(b"POST / HTTP/1.1\r\n")
+
+
 async def test_reads_pass_through_each_time(proxy: Proxy, upstream: Upstream, receipts: Receipts) -> None:
     for method in ("GET", "HEAD", "OPTIONS", "TRACE") * 2:
         reply = await ask(proxy.url, a_request(method, f"{upstream.url}/read"))

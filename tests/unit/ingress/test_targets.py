@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from onceproxy.core.messages import Origin
-from onceproxy.ingress.targets import BadTarget, origin_form, parse_absolute, parse_authority, parse_mounts
+from onceproxy.ingress.targets import (
+    BadTarget,
+    is_host_field,
+    origin_form,
+    parse_absolute,
+    parse_authority,
+    parse_mounts,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +69,21 @@ def test_targets_that_are_refused(target: bytes, words: str) -> None:
 def test_connect_needs_a_port(authority: bytes) -> None:
     with pytest.raises(BadTarget):
         parse_authority(authority, "https", port_needed=True)
+
+
+@pytest.mark.parametrize(
+    "value", [b"a", b"A.b-c_d:80", b"127.0.0.1:8888", b"[::1]", b"[::1]:81", b"", b"a:", b"b%C3%BC.example"]
+)
+def test_what_a_host_header_can_say(value: bytes) -> None:
+    assert is_host_field(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"a b", b"u@a", b"a/", b"a?x", b"a#x", b"a:b", b"a:1:2", b"a,b", b"[::1", b"::1", b"a\\b", b"\xff"],
+)
+def test_what_it_can_not(value: bytes) -> None:
+    assert not is_host_field(value)
 
 
 def test_origin_form() -> None:
