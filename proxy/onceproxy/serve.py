@@ -13,6 +13,7 @@ import structlog
 
 from onceproxy.admin.listener import AdminListener
 from onceproxy.admin.metrics import Metrics
+from onceproxy.config.limits import Limits
 from onceproxy.config.model import Address, Settings
 from onceproxy.config.routing import route_table
 from onceproxy.core.credential import credential_digest
@@ -85,6 +86,19 @@ def ingress_rules(settings: Settings) -> IngressRules:
     )
 
 
+def guard_limits(limits: Limits) -> GuardLimits:
+    """Return what a configuration says of the guard's patience and room."""
+    return GuardLimits(
+        receipt_body=limits.receipt_body,
+        executions=limits.executions,
+        executions_per_user=limits.executions_per_user,
+        queue=limits.queue,
+        queue_timeout=limits.queue_timeout,
+        waiters=limits.waiters,
+        waiters_per_action=limits.waiters_per_action,
+    )
+
+
 def ca_directory(settings: Settings) -> Path:
     """Return where the local CA of a configuration lives."""
     return settings.data_dir.absolute() / "ca"
@@ -120,7 +134,7 @@ async def start(settings: Settings) -> Proxy:
         guard = Guard(
             store,
             upstream,
-            GuardLimits(receipt_body=settings.limits.receipt_body),
+            guard_limits(settings.limits),
             spool=spool,
             meter=metrics,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from onceproxy.core.limits import Limit
+
 
 class Metrics:
     """The guard's ``Meter``, and the page that shows it.
@@ -34,6 +36,12 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
+        self._limits_hit = Counter(
+            "onceproxy_limits_hit",
+            "What was refused, closed or not kept because a limit had no room for it.",
+            ["limit"],
+            registry=self._registry,
+        )
 
     def executed_twice(self, route: str) -> None:
         """Count an attempt that another one had superseded."""
@@ -46,6 +54,10 @@ class Metrics:
     def looks_repeated(self, route: str) -> None:
         """Count an action that looks like an earlier one."""
         self._looks_repeated.labels(route).inc()
+
+    def limit_hit(self, limit: Limit) -> None:
+        """Count what a limit had no room for."""
+        self._limits_hit.labels(limit.value).inc()
 
     def page(self) -> bytes:
         """Return all counters in the text format of Prometheus."""

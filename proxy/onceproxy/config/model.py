@@ -11,8 +11,9 @@ from pydantic.fields import FieldInfo
 
 from onceproxy.config.address import Address
 from onceproxy.config.fields import Many, Section
+from onceproxy.config.limits import Limits
 from onceproxy.config.routes import RouteSection
-from onceproxy.config.sections import Admin, Limits, Tls
+from onceproxy.config.sections import Admin, Tls
 from onceproxy.config.shipped import check_preset
 from onceproxy.config.treatment import Defaults
 from onceproxy.config.values import (
@@ -72,7 +73,7 @@ class Settings(Section):
     mounts: dict[MountPrefix, MountUrl] = Field(
         default_factory=dict, description="Path prefixes of ours that stand for upstreams."
     )
-    limits: Limits = Field(default_factory=Limits, description="What is too large or too slow.")
+    limits: Limits = Field(default_factory=Limits, description="What is too large, too many or too slow.")
     defaults: Defaults = Field(default_factory=Defaults, description="How guarded requests are treated.")
     routes: Many[RouteSection] = Field((), description="Rules for requests; the first that matches is it.")
     presets: Many[PresetName] = Field((), description="Shipped rules, tried after the file's own routes.")

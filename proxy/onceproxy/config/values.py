@@ -188,6 +188,17 @@ def sized(least: str, most: str) -> Callable[[int], int]:
     return _within(least, most, parse_size)
 
 
+def counted(least: int, most: int) -> Callable[[object], object]:
+    """Return a check that something is a whole number in a range."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"it must be a whole number from {least} to {most}")
+        return value
+
+    return check
+
+
 def _within(least: str, most: str, parse: Callable[[str], Amount]) -> Callable[[Amount], Amount]:
     low, high = parse(least), parse(most)
 

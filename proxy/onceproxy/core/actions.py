@@ -14,13 +14,19 @@ from onceproxy.core.rules import FreshKey
 
 
 def action_of(
-    examined: Examined, route: Route, credential: bytes, *, insisted: bool, harmless_twice: bool = False
+    examined: Examined,
+    route: Route,
+    credential: bytes,
+    *,
+    insisted: bool,
+    harmless_twice: bool = False,
+    user: str | None = None,
 ) -> Action:
     """Return the action.
 
     ``credential`` is the digest of the upstream credential. ``insisted``: the client says by Onceproxy-Action
     that it means this one, so it is not held for being like an earlier one. ``harmless_twice``: whoever
-    serves it says so, and the route trusts that.
+    serves it says so, and the route trusts that. ``user`` is the proxy user who asks.
     """
     identity = examined.identity
     return Action(
@@ -36,6 +42,7 @@ def action_of(
         policy=_policy(examined, route, harmless_twice=harmless_twice),
         key=identity.key,
         likeness=_likeness(examined, route, credential, insisted=insisted),
+        user=user,
     )
 
 

@@ -69,6 +69,7 @@ class ProblemType(Enum):
     )
     UPSTREAM_FAILED = "upstream-failed", 502, "The upstream gave no whole response", "connection_terminated"
     STORE_UNAVAILABLE = "store-unavailable", 503, "Receipts can't be stored now", "proxy_internal_error"
+    OVERLOADED = "overloaded", 503, "The proxy has no room for it now", "connection_limit_reached"
     SHUTTING_DOWN = "shutting-down", 503, "The proxy is shutting down", "proxy_internal_error"
     UPSTREAM_TIMEOUT = "upstream-timeout", 504, "The upstream did not answer in time", "http_response_timeout"
 

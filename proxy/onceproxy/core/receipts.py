@@ -86,7 +86,8 @@ class Action:
     the version of the canonical form. ``policy`` is what its route says now; a receipt keeps none of it but
     its own times. ``key`` is the client's own idempotency key, unquoted, where it sent one. ``likeness`` is
     there where the route cares for fresh keys. ``kept``: lines of ours that are stored with the response, for
-    later copies; no client sees them.
+    later copies; no client sees them. ``user`` is the proxy user who asks, for the share of one user; whether
+    it is part of the identity, the route's scope says.
     """
 
     request_id: RequestId
@@ -102,6 +103,7 @@ class Action:
     key: bytes | None = None
     likeness: Likeness | None = None
     kept: RawHeaders = ()
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Any
 
 from onceproxy.core.decisions import Refuse
 from onceproxy.core.messages import Response
@@ -63,7 +64,11 @@ def refusal(refused: Refuse) -> Answer:
     )
 
 
-def not_sent(action: Action, kind: ProblemType, detail: str) -> Answer:
+def not_sent(
+    action: Action, kind: ProblemType, detail: str, extra: tuple[tuple[str, Any], ...] = ()
+) -> Answer:
     """Answer a copy that was not sent for a reason that lies with this process; it may be tried again."""
-    problem = Problem(kind, detail, request_id=action.request_id, route=action.route, retry_after=1)
+    problem = Problem(
+        kind, detail, request_id=action.request_id, route=action.route, retry_after=1, extra=extra
+    )
     return Answer(action.request_id, None, 0, kind.slug, problem=problem)

@@ -18,6 +18,7 @@ from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action, Claim
 from onceproxy.core.states import State, advance
 from onceproxy.guard.answers import Answer
+from onceproxy.guard.places import Granted, Place
 from onceproxy.guard.ports import Execute, Meter, Settled, Spool, Store
 from onceproxy.guard.settling import SLOWEST_STORE, Settling, settlement_of
 from onceproxy.guard.streaming import Stream
@@ -61,23 +62,27 @@ class Executions:
         """Whether a receipt is in memory alone, refused by the store and by the spool."""
         return self._settling.overflows
 
-    async def run(self, action: Action, claim: Claim, request: Request) -> Answer:
+    async def run(self, action: Action, granted: Granted, request: Request) -> Answer:
         """Send once and store what came of it; an answer that takes its time is a stream.
 
         Cancelling the call, or leaving the stream, does not stop it.
         """
+        claim = granted.claim
         stream = Stream(request, action.policy.outcomes, self._receipt_body)
         begun = Answer(claim.request_id, State.CLAIMED, claim.attempt, "streaming", executed=True)
-        return await self._follow(self._run(action, claim, request, stream), stream, begun)
+        return await self._follow(self._run(action, claim, request, stream), stream, begun, granted.place)
 
-    async def run_unguarded(self, action: Action, request: Request, begun: Answer) -> Answer:
+    async def run_unguarded(self, action: Action, request: Request, begun: Answer, place: Place) -> Answer:
         """Send once without a claim, for a mode in which everything is sent; ``begun`` is what is known."""
         stream = Stream(request, action.policy.outcomes, self._receipt_body)
-        return await self._follow(self._run_unguarded(action, request, stream, begun), stream, begun)
+        return await self._follow(self._run_unguarded(action, request, stream, begun), stream, begun, place)
 
-    async def _follow(self, work: Coroutine[Any, Any, Answer], stream: Stream, begun: Answer) -> Answer:
+    async def _follow(
+        self, work: Coroutine[Any, Any, Answer], stream: Stream, begun: Answer, place: Place
+    ) -> Answer:
         """Return what comes of an attempt, or ``begun`` with its stream if that is sooner."""
         running = self.detach(work)
+        running.add_done_callback(lambda _: place.give_back())
         try:
             either: set[asyncio.Future[Any]] = {running, stream.begun}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

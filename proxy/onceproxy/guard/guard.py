@@ -13,19 +13,32 @@ from dataclasses import dataclass
 
 import structlog
 
-from onceproxy.core.decisions import Ask, Claimable, Refuse, Replay, Resend, Wait, decide, in_progress
+from onceproxy.core.decisions import (
+    Ask,
+    Claimable,
+    Refuse,
+    Replay,
+    Resend,
+    Wait,
+    being_asked,
+    decide,
+    in_progress,
+)
+from onceproxy.core.limits import OverLimit
 from onceproxy.core.messages import Request
 from onceproxy.core.policies import Duplicate, Mode
 from onceproxy.core.problems import ProblemType
-from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
+from onceproxy.core.receipts import Action, Receipt, RequestId
 from onceproxy.crashpoints import reach
 from onceproxy.guard.answers import Answer, not_sent, refusal
 from onceproxy.guard.executions import Executions
 from onceproxy.guard.observing import Watcher
+from onceproxy.guard.places import Granted, Places
 from onceproxy.guard.ports import Execute, Meter, NoMeter, NoSpool, Spool, Store, StoreUnavailable, Watch
 from onceproxy.guard.probing import Prober
 from onceproxy.guard.replays import Replays
 from onceproxy.guard.sharing import SharedReads, Turns
+from onceproxy.guard.waiters import Waiters
 
 log = structlog.get_logger("onceproxy.guard")
 
@@ -36,10 +49,20 @@ class GuardLimits:
 
     ``receipt_body``: bytes of a response's body that a receipt keeps. ``store_patience``: seconds a client
     waits for its receipt to be stored before it is told that this goes on without it.
+
+    ``executions``: attempts under way at once, of which one user may have ``executions_per_user``.
+    ``queue``: requests that wait for one to end, ``queue_timeout`` seconds at most. ``waiters``: copies that
+    wait for the one at work, in all; of one action ``waiters_per_action``.
     """
 
     receipt_body: int = 16 * 1024 * 1024
     store_patience: float = 30.0
+    executions: int = 512
+    executions_per_user: int = 256
+    queue: int = 512
+    queue_timeout: float = 30.0
+    waiters: int = 512
+    waiters_per_action: int = 128
 
 
 class Guard:
@@ -68,7 +91,11 @@ class Guard:
             receipt_body=limits.receipt_body,
             patience=limits.store_patience,
         )
-        self._watcher = Watcher(store, self._executions, self._meter)
+        self._places = Places(
+            limits.executions, limits.queue, limits.executions_per_user, limits.queue_timeout
+        )
+        self._waiters = Waiters(limits.waiters, limits.waiters_per_action, self._meter.limit_hit)
+        self._watcher = Watcher(store, self._executions, self._places, self._meter)
         self._prober = Prober(store, execute, limit=limits.receipt_body, clock=clock)
         self._replays = Replays(store, self._executions)
         self._reads = SharedReads(store)
@@ -82,15 +109,13 @@ class Guard:
         Never raises for what the store or the upstream do: the answer holds the problem.
         """
         if self._draining:
-            return not_sent(
-                action,
-                ProblemType.SHUTTING_DOWN,
-                "The proxy is shutting down. Nothing was sent for this copy. Retry later: it is safe.",
-            )
-        if action.policy.mode is not Mode.ENFORCE:
-            return await self._watcher.once(action, request)
+            return _shutting_down(action)
         try:
+            if action.policy.mode is not Mode.ENFORCE:
+                return await self._watcher.once(action, request)
             found = await self._claim_or_tell(action, request)
+        except OverLimit as over:
+            return self._no_room(action, over)
         except StoreUnavailable as error:
             return not_sent(
                 action,
@@ -98,13 +123,13 @@ class Guard:
                 f"The database of receipts can't be used now ({error}). Nothing was sent for this copy. "
                 "Retry later: it is safe.",
             )
-        if isinstance(found, Claim):
-            if found.like is not None:
+        if isinstance(found, Granted):
+            if found.claim.like is not None:
                 self._meter.looks_repeated(action.route)
                 log.warning(
                     "looks-repeated",
                     request_id=str(action.request_id),
-                    earlier=str(found.like),
+                    earlier=str(found.claim.like),
                     route=action.route,
                 )
             return await self._executions.run(action, found, request)
@@ -113,6 +138,7 @@ class Guard:
     async def stop(self, grace: float) -> None:
         """Take no more claims, let executions end within ``grace`` seconds, then put the rest in doubt."""
         self._draining = True
+        self._places.close()
         await self._prober.stop()
         await self._executions.stop(grace)
 
@@ -120,45 +146,70 @@ class Guard:
         """Give up a grace that ``stop`` has granted: what is in flight is put in doubt at once."""
         self._executions.hurry()
 
-    async def _claim_or_tell(self, action: Action, request: Request) -> Claim | Answer:
+    def _no_room(self, action: Action, over: OverLimit) -> Answer:
+        if self._draining:
+            return _shutting_down(action)
+        self._meter.limit_hit(over.limit)
+        return not_sent(action, ProblemType.OVERLOADED, str(over), (("limit", over.limit.value),))
+
+    async def _claim_or_tell(self, action: Action, request: Request) -> Granted | Answer:
         """Claim the action, or answer its copy from what is known."""
         alone = self._copies[action.request_id] == 0
         self._copies[action.request_id] += 1
         try:
             # Beside another copy a claim would most likely be in vain; and a look can be shared.
             met = await (self._claim(action) if alone else self._reads.read(action.request_id))
-            return met if isinstance(met, Claim) else await self._beside(action, request, met)
+            return met if isinstance(met, Granted) else await self._beside(action, request, met)
         finally:
             self._copies[action.request_id] -= 1
             if not self._copies[action.request_id]:
                 del self._copies[action.request_id]
 
-    async def _claim(self, action: Action) -> Claim | Receipt:
+    async def _claim(self, action: Action) -> Granted | Receipt:
+        """Claim the action for a place that it has by then, or return the receipt that stands in the way.
+
+        Raises:
+            OverLimit: there is no place.
+            StoreUnavailable: nothing can be claimed.
+        """
         if self._draining:
             raise StoreUnavailable("the proxy is shutting down")
         if self._executions.overflows:
-            return await self._known(action)
-        reach("before-claim")
-        found = await self._store.claim(action)
-        if isinstance(found, Claim):
-            reach("after-claim")
-        return found
+            known = await self._known(action)
+            if known is None:
+                raise StoreUnavailable(
+                    "it does not take the receipts of earlier requests, and the spool is full"
+                )
+            return known
+        if not self._places.free_for(action.user) and (known := await self._known(action)) is not None:
+            return known
+        place = await self._places.take(action.user)
+        granted = None
+        try:
+            reach("before-claim")
+            found = await self._store.claim(action)
+            if isinstance(found, Receipt):
+                return found
+            granted = Granted(found, place)
+        finally:
+            if granted is None:
+                place.give_back()
+        reach("after-claim")
+        return granted
 
-    async def _known(self, action: Action) -> Receipt:
-        """Return the receipt of a copy that needs no claim: there is no place for one more."""
+    async def _known(self, action: Action) -> Receipt | None:
+        """Return the receipt of a copy that needs no claim and so no place; None: it needs one."""
         known = await self._store.read(action.request_id)
-        if known is None or isinstance(decide(action, known), Claimable | Resend):
-            raise StoreUnavailable("it does not take the receipts of earlier requests, and the spool is full")
-        return known
+        return None if known is None or isinstance(decide(action, known), Claimable | Resend) else known
 
-    async def _beside(self, action: Action, request: Request, receipt: Receipt | None) -> Claim | Answer:
+    async def _beside(self, action: Action, request: Request, receipt: Receipt | None) -> Granted | Answer:
         """Answer a copy that came beside others: at once, or when the receipt has changed."""
         policy = action.policy
         deadline = self._clock() + (policy.wait if policy.duplicate is Duplicate.WAIT else 0)
         decision = decide(action, receipt)
         if isinstance(decision, Replay | Refuse):
             return await self._told(action, decision)
-        with self._store.watch(action.request_id) as watch:
+        with self._store.watch(action.request_id) as watch, self._waiters.one(action.request_id) as waits:
             fresh = False  # what was read before the watch began may have changed unseen
             while True:
                 met: Receipt | None = None
@@ -169,15 +220,17 @@ class Guard:
                         async with self._turns.take(action.request_id) as mine:
                             if mine:
                                 found = await self._claim(action)
-                                if isinstance(found, Claim):
+                                if isinstance(found, Granted):
                                     return found
                                 met = found
                     case Ask(receipt=doubtful):
+                        if not waits():
+                            return refusal(being_asked(action, doubtful))
                         refused = await self._prober.ask(action, request, doubtful, deadline - self._clock())
                         if refused is not None:
                             return refusal(refused)
                     case Wait(receipt=claimed):
-                        if deadline <= self._clock():
+                        if deadline <= self._clock() or not waits():
                             return refusal(in_progress(action, claimed))
                         if fresh:
                             await self._news(watch, claimed, deadline)
@@ -192,3 +245,11 @@ class Guard:
         if isinstance(decision, Refuse):
             return refusal(decision)
         return await self._replays.answer(action, decision)
+
+
+def _shutting_down(action: Action) -> Answer:
+    return not_sent(
+        action,
+        ProblemType.SHUTTING_DOWN,
+        "The proxy is shutting down. Nothing was sent for this copy. Retry later: it is safe.",
+    )

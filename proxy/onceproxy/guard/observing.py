@@ -16,10 +16,11 @@ from onceproxy.core.decisions import Ask, Claimable, Refuse, Replay, Resend, Wai
 from onceproxy.core.messages import Request
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import ProblemType
-from onceproxy.core.receipts import Action, Claim, Receipt
+from onceproxy.core.receipts import Action, Receipt
 from onceproxy.core.rules import FreshKey
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.executions import WATCHING, Executions
+from onceproxy.guard.places import Granted, Places
 from onceproxy.guard.ports import Meter, Note, Store, StoreUnavailable
 
 log = structlog.get_logger("onceproxy.guard")
@@ -30,21 +31,22 @@ NOT_OBSERVED = "store-unavailable"
 class Watcher:
     """Sends copies whatever is known of their action, and records what would have become of them."""
 
-    def __init__(self, store: Store, executions: Executions, meter: Meter) -> None:
+    def __init__(self, store: Store, executions: Executions, places: Places, meter: Meter) -> None:
         self._store = store
         self._executions = executions
+        self._places = places
         self._meter = meter
 
     async def once(self, action: Action, request: Request) -> Answer:
-        """Send one copy."""
+        """Send one copy. Raises ``OverLimit`` where there is no place for it."""
         if action.policy.mode is Mode.OFF:
             return await self._send(action, request, None, "off")
         asked = action.likeness
         if asked is not None and asked.treatment is FreshKey.HOLD:
             action = replace(action, likeness=replace(asked, treatment=FreshKey.WARN))
         found = await self._claim(action)
-        if isinstance(found, Claim):
-            if found.like is not None and asked is not None:
+        if isinstance(found, Granted):
+            if found.claim.like is not None and asked is not None:
                 held = asked.treatment is FreshKey.HOLD
                 slug = ProblemType.LOOKS_REPEATED.slug
                 self._record(action, f"would-refuse-{slug}" if held else f"would-warn-{slug}")
@@ -60,16 +62,25 @@ class Watcher:
         self._record(action, would)
         return await self._send(action, request, found, would)
 
-    async def _claim(self, action: Action) -> Claim | Receipt | None:
+    async def _claim(self, action: Action) -> Granted | Receipt | None:
         """Claim, or return the receipt that is there, or None where the store does not say in time."""
         if self._executions.overflows:
             return None
+        place = await self._places.take(action.user)
+        granted = None
         try:
             async with asyncio.timeout(WATCHING):
-                return await self._store.claim(action)
+                found = await self._store.claim(action)
+            if isinstance(found, Receipt):
+                return found
+            granted = Granted(found, place)
+            return granted
         except (StoreUnavailable, TimeoutError) as error:
             log.warning("not-observed", request_id=str(action.request_id), error=str(error))
             return None
+        finally:
+            if granted is None:
+                place.give_back()
 
     def _record(self, action: Action, would: str) -> None:
         self._meter.observed(action.route, would)
@@ -84,7 +95,8 @@ class Watcher:
     async def _send(self, action: Action, request: Request, receipt: Receipt | None, reason: str) -> Answer:
         state, attempt = (receipt.state, receipt.attempt) if receipt is not None else (None, 0)
         begun = Answer(action.request_id, state, attempt, reason, executed=True)
-        return await self._executions.run_unguarded(action, request, begun)
+        place = await self._places.take(action.user)
+        return await self._executions.run_unguarded(action, request, begun, place)
 
 
 def would_have(action: Action, receipt: Receipt) -> str:

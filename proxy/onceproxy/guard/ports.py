@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from onceproxy.core.attempts import Attempt
+from onceproxy.core.limits import Limit
 from onceproxy.core.messages import Body, Request, Response
 from onceproxy.core.outcomes import Outcome
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId, Source
@@ -219,6 +220,10 @@ class Meter(Protocol):
         """An action was sent that asks for the same as one just before it, under another key."""
         ...
 
+    def limit_hit(self, limit: Limit) -> None:
+        """A limit had no room for something."""
+        ...
+
 
 class NoMeter:
     """Counts nothing."""
@@ -230,4 +235,7 @@ class NoMeter:
         """Do nothing."""
 
     def looks_repeated(self, route: str) -> None:
+        """Do nothing."""
+
+    def limit_hit(self, limit: Limit) -> None:
         """Do nothing."""

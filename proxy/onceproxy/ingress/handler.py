@@ -135,6 +135,7 @@ class Handler:
             credential,
             insisted=incoming.action is not None,
             harmless_twice=verdict.harmless_twice,
+            user=incoming.user,
         )
         copy = await Copy.of(whole, route)
         cast(ClientConnection, request.protocol).sent = Sent.GUARDED

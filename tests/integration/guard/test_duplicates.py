@@ -13,11 +13,13 @@ from onceproxy.core.policies import Duplicate
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.states import State
 from onceproxy.guard.answers import Answer
+from onceproxy.guard.guard import GuardLimits
 from onceproxy.store.postgres import PostgresStore
 from stores import an_action
 from upstreams import Upstream, after, answer, close, hang
 
 LONG = 600.0
+CROWD = GuardLimits(waiters=1000, waiters_per_action=1000)
 SOON = 30.0  # seconds; far more than it takes, far less than for ever
 ID = an_action("order").request_id
 
@@ -123,7 +125,7 @@ async def test_copies_hear_that_the_owner_was_lost(start_side: StartSide, upstre
 async def test_a_thousand_copies_wait_without_the_database(
     start_side: StartSide, upstream: Upstream, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    side = await start_side(pool_size=4)
+    side = await start_side(limits=CROWD, pool_size=4)
     statements = counting(side.store, monkeypatch)
     gate = asyncio.Event()
     upstream.will(after(gate, answer(201)))
@@ -156,8 +158,9 @@ async def test_a_thousand_copies_wait_without_the_database(
 
 
 async def test_a_thousand_copies_of_what_did_not_happen_send_once(
-    side: Side, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    start_side: StartSide, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    side = await start_side(limits=CROWD)
     statements = counting(side.store, monkeypatch)
     gate = asyncio.Event()
     upstream.will(after(gate, answer(429)), answer(201))

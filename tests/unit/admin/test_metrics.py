@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from onceproxy.admin.metrics import Metrics
+from onceproxy.core.limits import Limit
 
 DOCS = (Path(__file__).parents[3] / "docs" / "operating.md").read_text("utf-8")
 ROW = re.compile(r"^\| `(onceproxy_\w+)` \| (.*?) \| (.+) \|$", re.MULTILINE)
@@ -29,6 +30,7 @@ def counted() -> Metrics:
     metrics.observed("r", "would-replay")
     for route in ("r", "r", "s"):
         metrics.looks_repeated(route)
+    metrics.limit_hit(Limit.QUEUE)
     return metrics
 
 
@@ -37,6 +39,7 @@ def test_what_is_counted_is_on_the_page() -> None:
         "onceproxy_executed_twice_total": [({"route": "r"}, 1.0)],
         "onceproxy_observed_total": [({"route": "r", "would": "would-replay"}, 1.0)],
         "onceproxy_looks_repeated_total": [({"route": "r"}, 2.0), ({"route": "s"}, 1.0)],
+        "onceproxy_limits_hit_total": [({"limit": "queue"}, 1.0)],
     }
 
 
