@@ -17,7 +17,8 @@ def configure(level: int = logging.INFO) -> None:
     terminal = sys.stderr.isatty()
     last: list[structlog.typing.Processor]
     if terminal:
-        last = [structlog.dev.ConsoleRenderer()]
+        # Not the default, which shows the values of local variables: bodies, headers, keys.
+        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler(sys.stderr)

@@ -11,6 +11,7 @@ from rich.tree import Tree
 from onceproxy.cli.explained import WHY
 from onceproxy.core.comparing import ABSENT, Asked, Comparison, Difference, Relation
 from onceproxy.core.explaining import Explanation
+from onceproxy.core.masking import shown_url
 from onceproxy.core.rules import FreshKey
 
 _RELATIONS = {
@@ -26,7 +27,7 @@ def comparison_document(second: Asked, comparison: Comparison) -> dict[str, Any]
     identity = second.explanation.examined
     return {
         "method": second.request.method,
-        "url": second.request.url,
+        "url": _url(second),
         "route": second.explanation.chosen.route.name,
         "action": second.explanation.verdict.action,
         "why": second.explanation.verdict.why,
@@ -39,6 +40,10 @@ def comparison_document(second: Asked, comparison: Comparison) -> dict[str, Any]
     }
 
 
+def _url(asked: Asked) -> str:
+    return shown_url(asked.request, asked.explanation.chosen.route.identity.secrets)
+
+
 def _difference(one: Difference) -> dict[str, Any]:
     sides = (("first", one.first), ("second", one.second))
     return {"what": one.what} | {name: value for name, value in sides if value is not ABSENT}
@@ -46,7 +51,7 @@ def _difference(one: Difference) -> dict[str, Any]:
 
 def comparison_tree(first: Asked, second: Asked, comparison: Comparison) -> Tree:
     """Return the comparison for people."""
-    tree = Tree(Text(f"against {second.request.method} {second.request.url}", style="bold"))
+    tree = Tree(Text(f"against {second.request.method} {_url(second)}", style="bold"))
     tree.add(Text(_RELATIONS[comparison.relation], style="bold"))
     for which, asked in (("first", first), ("second", second)):
         if asked.explanation.examined is None:

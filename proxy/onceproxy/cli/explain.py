@@ -21,6 +21,7 @@ from onceproxy.config.routing import route_table
 from onceproxy.core.comparing import Asked, compare
 from onceproxy.core.explaining import Asker, Explanation, Former, formers
 from onceproxy.core.explaining import explain as explain_request
+from onceproxy.core.masking import shown_url
 from onceproxy.core.messages import Request
 from onceproxy.core.routes import RouteTable
 from onceproxy.store.catalogue import Catalogue
@@ -156,7 +157,9 @@ async def _receipts(
                 row.request_id: row
                 for row in await catalogue.live([now, *(one.examined.identity.request_id for one in others)])
             }
-            alike = await catalogue.recent(request.method, request.url, ALIKE + len(known))
+            # As receipts have it: see `action_of`.
+            url = shown_url(request, explanation.examined.secrets)
+            alike = await catalogue.recent(request.method, url, ALIKE + len(known))
             return Found(others, known, tuple(row for row in alike if row.request_id not in known)[:ALIKE])
     finally:
         if server is not None:

@@ -15,6 +15,7 @@ from onceproxy.config.units import format_duration
 from onceproxy.core.explaining import Explanation, Former, Tried
 from onceproxy.core.identity import Examined
 from onceproxy.core.keys import describe
+from onceproxy.core.masking import shown_url
 from onceproxy.core.messages import Request
 from onceproxy.core.policies import InDoubt, Policy
 from onceproxy.core.readable import readable
@@ -53,7 +54,7 @@ def document(request: Request, explanation: Explanation, found: Found) -> dict[s
     route = explanation.chosen.route
     members: dict[str, Any] = {
         "method": request.method,
-        "url": request.url,
+        "url": shown_url(request, route.identity.secrets),
         "route": _tried(explanation.chosen),
         "nearly": [_tried(tried) for tried in explanation.nearly],
         "action": explanation.verdict.action,
@@ -102,7 +103,7 @@ def _identity(examined: Examined) -> dict[str, Any]:
         "key": identity.key.decode("ascii") if identity.key is not None else None,
         "scope": list(identity.scope),
         "fingerprint": identity.fingerprint.hex(),
-        "canonical": readable(examined.form),
+        "canonical": readable(examined.form, secrets=examined.secrets),
     }
 
 
@@ -142,8 +143,9 @@ def print_tree(tree: Tree) -> None:
 
 def explanation_tree(request: Request, explanation: Explanation, found: Found) -> Tree:
     """Return the explanation for people."""
-    tree = Tree(Text(f"{request.method} {request.url}", style="bold"))
     route = explanation.chosen.route
+    url = shown_url(request, route.identity.secrets)
+    tree = Tree(Text(f"{request.method} {url}", style="bold"))
     _route(_branch(tree, f"route {route.name} ({route.origin or 'what no route takes'})"), explanation)
     why = WHY.get(explanation.verdict.why, explanation.verdict.why)
     if not explanation.verdict.action:
@@ -180,7 +182,7 @@ def _identity_tree(tree: Tree, explanation: Explanation, examined: Examined) -> 
         _branch(tree, "no key: it is known by its fingerprint")
     _branch(tree, f"scope {', '.join(identity.scope) or '(none: shared by all)'}")
     form = _branch(tree, f"fingerprint {identity.fingerprint.hex()}, made from")
-    for name, value in readable(examined.form).items():
+    for name, value in readable(examined.form, secrets=examined.secrets).items():
         _branch(form, f"{name}: {_plain(value)}")
     _branch(tree, f"request_id {identity.request_id}", "bold")
 
@@ -229,7 +231,7 @@ def _differences(old: Examined, new: Examined) -> Iterable[tuple[str, str, str]]
     ):
         if one != other:
             yield what, _plain(_shown(one)), _plain(_shown(other))
-    then, now = readable(old.form), readable(new.form)
+    then, now = (readable(one.form, secrets=one.secrets) for one in (old, new))
     for name, value in then.items():
         if value != now[name]:
             yield f"fingerprint's {name}", _plain(value), _plain(now[name])

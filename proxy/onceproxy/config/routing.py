@@ -20,6 +20,7 @@ from onceproxy.config.selections import Names, Paths
 from onceproxy.config.shipped import load_preset
 from onceproxy.config.texts import parse_source
 from onceproxy.config.treatment import Defaults, Outcomes, ProbeSection, RouteTreatment
+from onceproxy.core.masking import SecretRules
 from onceproxy.core.matching import Condition, HostGlob, Match, Scalar
 from onceproxy.core.policies import OutcomeRules, Policy
 from onceproxy.core.probes import Probe
@@ -107,6 +108,7 @@ def _policy(
         tombstone=treatment.tombstone,
         reuse_idle=treatment.reuse_idle,
         keep_cookies=treatment.keep_cookies,
+        redact=treatment.redact,
     )
 
 
@@ -126,6 +128,7 @@ def _identity(section: RouteSection | None, treatment: Defaults) -> IdentityRule
         fresh_key_window=treatment.fresh_key_window,
         inject_key=_source(inject) if inject is not None else None,
         inject_as=inject.as_ if inject is not None else InjectAs.REQUEST_ID,
+        secrets=SecretRules(treatment.secrets.path, treatment.secrets.query, treatment.secrets.headers),
     )
 
 

@@ -72,6 +72,26 @@ def check_path_glob(text: str) -> str:
     return text
 
 
+def check_secret_path(text: str) -> str:
+    """Return the beginning of a path whose wildcards are secrets.
+
+    Raises:
+        ValueError: no path, one without wildcards, or one whose wildcards could mean several things.
+    """
+    check_path_glob(text)
+    *before, last = text[1:].split("/")
+    if (
+        "*" not in text
+        or "**" in before
+        or any(part.count("*") > 1 for part in (*before, last) if part != "**")
+    ):
+        raise ValueError(
+            "what * and ** stand for is hidden: one * in a segment, ** only at the end, as in "
+            "/services/**, or /bot* for the first segment"
+        )
+    return text
+
+
 def _check_stars(parts: list[str], name: str) -> None:
     if any("**" in part and part != "**" for part in parts):
         raise ValueError(f"** must be a whole {name}; within one, * stands for any characters")

@@ -7,15 +7,36 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from onceproxy.config.fields import LongTime, LongTimeOrNone, Many, Pause, Section, Window
-from onceproxy.config.texts import check_header_name, check_jsonpath, check_probe_url, check_scope
+from onceproxy.config.texts import (
+    check_header_name,
+    check_jsonpath,
+    check_name,
+    check_probe_url,
+    check_scope,
+    check_secret_path,
+)
 from onceproxy.core.policies import AfterTtl, Duplicate, InDoubt, Mode
 from onceproxy.core.rules import PROXY_USER, FreshKey
 
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
 JsonPath = Annotated[str, AfterValidator(check_jsonpath)]
+SecretName = Annotated[str, AfterValidator(check_name)]
+SecretPath = Annotated[str, AfterValidator(check_secret_path)]
 ScopePart = Annotated[str, AfterValidator(check_scope)]
 Credential = Literal["match", "any"]
 Status = Annotated[int, Field(ge=100, le=599)]
+
+
+class SecretsSection(Section):
+    """What of a request is a secret, besides what always counts as one."""
+
+    path: Many[SecretPath] = Field(
+        (), description="Beginnings of paths whose wildcards are hidden, as in /services/** or /bot*."
+    )
+    query: Many[SecretName] = Field(
+        (), description="Parameters whose values are hidden in what explain shows."
+    )
+    headers: Many[HeaderName] = Field((), description="Headers whose values are hidden likewise.")
 
 
 class Defaults(Section):
@@ -58,6 +79,12 @@ class Defaults(Section):
         1.0, description="Guarded requests reuse an upstream connection idle for less than this."
     )
     keep_cookies: bool = Field(False, description="Receipts keep Set-Cookie.")
+    redact: Many[JsonPath] = Field(
+        (), description="JSONPaths of members of an answer that receipts do not keep; copies get a marker."
+    )
+    secrets: SecretsSection = Field(
+        default_factory=SecretsSection, description="What is never shown or stored of a request."
+    )
 
 
 class RouteTreatment(Section):
@@ -100,6 +127,10 @@ class RouteTreatment(Section):
         None, description="Guarded requests reuse an upstream connection idle for less than this."
     )
     keep_cookies: bool | None = Field(None, description="Receipts keep Set-Cookie.")
+    redact: Many[JsonPath] | None = Field(
+        None, description="JSONPaths of members of an answer that receipts do not keep; copies get a marker."
+    )
+    secrets: SecretsSection | None = Field(None, description="What is never shown or stored of a request.")
 
 
 class Outcomes(Section):

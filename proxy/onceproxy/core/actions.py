@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from onceproxy.core.canonical import pack
 from onceproxy.core.identity import Examined
+from onceproxy.core.masking import shown_url
 from onceproxy.core.policies import InDoubt, Policy
 from onceproxy.core.receipts import Action, Likeness
 from onceproxy.core.routes import Route
@@ -38,7 +39,7 @@ def action_of(
         credential=credential,
         route=route.name,
         method=examined.outgoing.method,
-        url=examined.outgoing.url,
+        url=shown_url(examined.outgoing, route.identity.secrets),
         policy=_policy(examined, route, harmless_twice=harmless_twice),
         key=identity.key,
         likeness=_likeness(examined, route, credential, insisted=insisted),

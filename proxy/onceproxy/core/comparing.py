@@ -116,7 +116,8 @@ def _content(first: Explanation, second: Explanation) -> Iterator[Difference]:
     if first.examined is None or second.examined is None:
         return
     hide = _Numbered()
-    one, other = readable(first.examined.form, hide), readable(second.examined.form, hide)
+    one = readable(first.examined.form, hide, first.chosen.route.identity.secrets)
+    other = readable(second.examined.form, hide, second.chosen.route.identity.secrets)
     for name, there in _raw(first.examined.form).items():
         if there == _raw(second.examined.form)[name]:
             continue

@@ -72,7 +72,7 @@ class Former:
 def explain(table: RouteTable, request: Request, asker: Asker) -> Explanation:
     """Explain what becomes of a whole request."""
     route = table.find(request)
-    chosen = Tried(route, tuple(route.match.checks(Reading(request))))
+    chosen = Tried(route, tuple(route.match.checks(Reading(request), route.identity.secrets)))
     nearly = tuple(_nearly(table, route, request))[:NEARLY]
     verdict = route.verdict(request)
     if route.policy.mode is Mode.OFF:
@@ -131,7 +131,7 @@ def _nearly(table: RouteTable, chosen: Route, request: Request) -> Iterator[Trie
     for route in table.routes:
         if route is chosen:
             return
-        tried = Tried(route, tuple(route.match.checks(read)))
+        tried = Tried(route, tuple(route.match.checks(read, route.identity.secrets)))
         if len(tried.unmet) == 1 and len(tried.checks) > 1:
             yield tried
 

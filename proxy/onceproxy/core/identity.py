@@ -15,6 +15,7 @@ from onceproxy.core.contents import Content
 from onceproxy.core.fingerprints import CanonicalForm, canonical_form
 from onceproxy.core.injection import with_key
 from onceproxy.core.keys import BadKey, MissingKey, find_key, missing_key, read_key
+from onceproxy.core.masking import NOTHING_MORE, SecretRules
 from onceproxy.core.messages import Request
 from onceproxy.core.receipts import IdentityKind, RequestId
 from onceproxy.core.rules import IdentityRules, InjectAs, Missing, Place
@@ -59,7 +60,8 @@ class Identity:
 class Examined:
     """An identity and what it was made from. ``outgoing`` is the request as it is to be sent upstream.
 
-    ``keyed``: the upstream will see a key that is the same for all copies, the client's or ours.
+    ``keyed``: the upstream will see a key that is the same for all copies, the client's or ours. ``secrets``:
+    what people are not shown of it.
     """
 
     identity: Identity
@@ -67,6 +69,7 @@ class Examined:
     scope: Scope
     outgoing: Request
     keyed: bool
+    secrets: SecretRules = NOTHING_MORE
 
 
 def identify(
@@ -129,6 +132,7 @@ def examine(
         scope,
         outgoing=outgoing or request,
         keyed=key is not None or outgoing is not None,
+        secrets=rules.secrets,
     )
 
 

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from onceproxy.core.contents import Content
 from onceproxy.core.globs import Text, Tokens, host_tokens, path_tokens, tokens_match
 from onceproxy.core.jsonpaths import TooDeep, select
+from onceproxy.core.masking import MASK, NOTHING_MORE, SecretRules, is_secret_name, masked_path
 from onceproxy.core.messages import Request, header_values
 
 Scalar = str | int | float | bool | None
@@ -101,8 +102,8 @@ class Match:
             condition.fits(read.json_values(condition.name)) for condition in self.json
         )
 
-    def checks(self, read: Reading) -> Iterator[Check]:
-        """Yield how each condition that there is went."""
+    def checks(self, read: Reading, secrets: SecretRules = NOTHING_MORE) -> Iterator[Check]:
+        """Yield how each condition that there is went; ``secrets``: what of the request is not shown."""
         request = read.request
         if self.hosts:
             wanted = " or ".join(_shown_host(host) for host in self.hosts)
@@ -110,7 +111,9 @@ class Match:
         if self.paths:
             tokens = path_tokens(request.path)
             met = any(tokens_match(path_tokens(path.encode("ascii")), tokens) for path in self.paths)
-            yield Check("path", " or ".join(self.paths), request.path.decode("latin-1"), met)
+            yield Check(
+                "path", " or ".join(self.paths), masked_path(request.origin.host, request.path, secrets), met
+            )
         if self.methods:
             met = request.method in self.methods
             yield Check("method", " or ".join(sorted(self.methods)), request.method, met)
@@ -127,6 +130,8 @@ class Match:
             for condition in conditions:
                 found = values(condition.name)
                 wanted = " or ".join(_shown(value) for value in condition.values)
+                if is_secret_name(condition.name, (*secrets.headers, *secrets.query)):
+                    wanted = MASK
                 # Values are not shown: a header or a member may be a secret.
                 seen = "absent" if not found else "fits" if condition.fits(found) else "another value"
                 yield Check(f"{kind} {condition.name}", wanted, seen, condition.fits(found))

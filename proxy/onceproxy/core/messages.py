@@ -159,11 +159,6 @@ class Request:
         """The target up to the query."""
         return self.target.partition(b"?")[0]
 
-    @property
-    def url(self) -> str:
-        """The URL without its query, which may hold secrets: for people and for receipts."""
-        return str(self.origin) + self.path.decode("latin-1")
-
 
 @dataclass(frozen=True, slots=True)
 class Response:

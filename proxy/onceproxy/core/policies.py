@@ -56,7 +56,7 @@ class Policy:
     first attempt ``resend`` may send again; more than 0 where ``in_doubt`` is ``resend``. ``ttl``: how long a
     receipt answers, more than 0; ``tombstone``: how long it is remembered after that, 0 or more.
     ``reuse_idle``: an upstream connection idle for less than this is used again. ``keep_cookies``: receipts
-    keep Set-Cookie.
+    keep Set-Cookie. ``redact``: JSONPaths of members of an answer that receipts do not keep.
     """
 
     mode: Mode = Mode.ENFORCE
@@ -71,6 +71,7 @@ class Policy:
     tombstone: float = 2_592_000.0
     reuse_idle: float = 1.0
     keep_cookies: bool = False
+    redact: tuple[str, ...] = ()
 
     @property
     def resend_window(self) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any
 from onceproxy.core.attempts import Attempt
 from onceproxy.core.credential import carries_credential
 from onceproxy.core.jsonpaths import TooDeep, compile_path, select
+from onceproxy.core.masking import masked_path
 from onceproxy.core.messages import RawHeaders, Request, Response, header_values
 from onceproxy.core.templates import Asked, fill, parse_template
 
@@ -63,6 +64,17 @@ def question(probe: Probe, asked: Asked) -> Request:
     there = {name.lower() for name, _ in own}
     wanted = tuple(line for line in _WANTED if line[0].lower() not in there)
     return Request("GET", template.origin, fill(template, asked), own + wanted)
+
+
+def shown_question(probe: Probe) -> str:
+    """Return a probe's URL for people: no query, and its places unfilled, as a secret may stand there."""
+    template = parse_template(probe.url)
+    target = "".join(
+        piece if isinstance(piece, str) else "{" + ":".join(filter(None, piece)) + "}"
+        for piece in template.pieces
+    )
+    path = target.partition("?")[0]
+    return str(template.origin) + masked_path(template.origin.host, path.encode("utf-8"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,13 +81,14 @@ class Likeness:
 class Action:
     """What a client means to happen once, as the store needs to know it.
 
-    ``fingerprint`` is 32 bytes. ``credential`` is a digest of the stable part of the upstream credential, or
-    empty where the request carried none or the route does not care. ``url`` holds no query. ``canonical`` is
-    the version of the canonical form. ``policy`` is what its route says now; a receipt keeps none of it but
-    its own times. ``key`` is the client's own idempotency key, unquoted, where it sent one. ``likeness`` is
-    there where the route cares for fresh keys. ``kept``: lines of ours that are stored with the response, for
-    later copies; no client sees them. ``user`` is the proxy user who asks, for the share of one user; whether
-    it is part of the identity, the route's scope says.
+    ``fingerprint`` is 32 bytes. ``credential`` is a digest of the stable part of the upstream credential,
+    or empty where the request carried none or the route does not care. ``url`` is for people: see
+    ``masking``. ``canonical`` is the version of the canonical form. ``policy`` is what its route says
+    now; a receipt keeps none of it but its own times. ``key`` is the client's own idempotency key,
+    unquoted, where it sent one. ``likeness`` is there where the route cares for fresh keys. ``kept``:
+    lines of ours that are stored with the response, for later copies; no client sees them. ``user`` is
+    the proxy user who asks, for the share of one user; whether it is part of the identity, the route's
+    scope says.
     """
 
     request_id: RequestId

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from onceproxy.core.masking import NOTHING_MORE, SecretRules
+
 
 class Place(StrEnum):
     """Where in a request a value is found."""
@@ -142,7 +144,7 @@ class IdentityRules:
     ``PROXY_USER`` and sources. ``any_credential``: a receipt answers whatever upstream credential a copy
     carries. ``fresh_key`` looks back ``fresh_key_window`` seconds (more than 0). ``inject_key``: the header
     or the JSON member (``$.name``, ``$.outer.name``) by which our request_id goes upstream when the client
-    sent no key, spelled as ``inject_as`` says.
+    sent no key, spelled as ``inject_as`` says. ``secrets``: what people and the store are not shown of it.
     """
 
     keys: tuple[Source, ...] = (KEY_HEADER,)
@@ -156,3 +158,4 @@ class IdentityRules:
     fresh_key_window: float = 3600.0
     inject_key: Source | None = None
     inject_as: InjectAs = InjectAs.REQUEST_ID
+    secrets: SecretRules = NOTHING_MORE

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from onceproxy.core.canonical import pack
 from onceproxy.core.contents import Content
 from onceproxy.core.credential import CREDENTIAL_HEADERS, stable_value
+from onceproxy.core.masking import SecretRules, is_secret_name, masked_text
 from onceproxy.core.messages import Request
 from onceproxy.core.places import NoScalar, values_at
 from onceproxy.core.rules import IdentityRules, Place, Source
 
-SECRET_NAME = re.compile(r"auth|cookie|key|pass|secret|session|signature|token", re.IGNORECASE)
 _SHOWN = 100  # characters of a value that are told
 
 
@@ -35,7 +34,7 @@ def scope_of(user: str | None, request: Request, content: Content, rules: Identi
         elif values := _values(part, request, content):
             # Begins with a length, so that no user's name can look like it.
             parts.append(pack([part.place.value.encode(), _name(part), *values]))
-            words.append(f"{part.place.value}:{part.name}={_shown(part, values)}")
+            words.append(f"{part.place.value}:{part.name}={_shown(part, values, rules.secrets)}")
     return Scope(tuple(parts), tuple(words))
 
 
@@ -55,8 +54,9 @@ def _values(source: Source, request: Request, content: Content) -> list[bytes]:
     return values
 
 
-def _shown(source: Source, values: list[bytes]) -> str:
-    if SECRET_NAME.search(source.name):
+def _shown(source: Source, values: list[bytes], secrets: SecretRules) -> str:
+    named = {Place.HEADER: secrets.headers, Place.QUERY: secrets.query}.get(source.place, ())
+    if is_secret_name(source.name, named):
         return "(hidden)"
-    text = ", ".join(value.decode("utf-8", "backslashreplace") for value in values)
+    text = masked_text(", ".join(value.decode("utf-8", "backslashreplace") for value in values))
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -18,7 +18,7 @@ import structlog
 from onceproxy.core.decisions import Refuse, being_asked, doubt
 from onceproxy.core.hygiene import storable
 from onceproxy.core.messages import Request, Response
-from onceproxy.core.probes import Found, NotFound, Probe, Unclear, judge, question
+from onceproxy.core.probes import Found, NotFound, Probe, Unclear, judge, question, shown_question
 from onceproxy.core.receipts import Action, Receipt, RequestId, Source
 from onceproxy.core.states import State
 from onceproxy.core.templates import Asked, NotFilled
@@ -105,14 +105,19 @@ class Prober:
                 size = attempt.response.body.size if attempt.response is not None else 0
                 verdict = await _off_loop(size, partial(judge, probe, attempt, self._limit))
                 log.info(
-                    "probed", request_id=str(action.request_id), url=get.url, verdict=_VERDICTS[type(verdict)]
+                    "probed",
+                    request_id=str(action.request_id),
+                    url=shown_question(probe),
+                    verdict=_VERDICTS[type(verdict)],
                 )
                 match verdict:
                     case Found(response):
-                        await self._resolve(receipt, get, self._evidence(action, response), 0.0)
+                        await self._resolve(
+                            receipt, shown_question(probe), self._evidence(action, response), 0.0
+                        )
                         return None
                     case NotFound(words) if at >= believed:
-                        await self._resolve(receipt, get, words, probe.settle)
+                        await self._resolve(receipt, shown_question(probe), words, probe.settle)
                         return None
                     case NotFound():
                         again = believed
@@ -134,11 +139,11 @@ class Prober:
                 return True
         return False
 
-    async def _resolve(self, receipt: Receipt, get: Request, said: Response | str, settle: float) -> None:
+    async def _resolve(self, receipt: Receipt, url: str, said: Response | str, settle: float) -> None:
         response = None if isinstance(said, str) else said
         words = said if isinstance(said, str) else f"it answered {said.status}, and it is there"
         resolution = Resolution(
-            response is not None, Source.PROBE, f"GET {get.url}: {words}", response, settle=settle
+            response is not None, Source.PROBE, f"GET {url}: {words}", response, settle=settle
         )
         # Where it was settled otherwise in the meantime, that stands: the caller reads it.
         await self._store.resolve(receipt.request_id, receipt.attempt, resolution)

@@ -14,6 +14,7 @@ from aiohttp import web
 from onceproxy.core.actions import action_of
 from onceproxy.core.attempts import SendFailed
 from onceproxy.core.identity import BadKey, MissingKey
+from onceproxy.core.masking import SecretRules, shown_url
 from onceproxy.core.messages import RawHeaders, Request
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
@@ -89,18 +90,18 @@ class Handler:
             if route is None:
                 body = await _read_body(request, rules.request_body)
                 route = await _find(rules.routes, replace(incoming.request, body=body))
-            route = route.asked_for(incoming.mode)
+            route, secrets = route.asked_for(incoming.mode), route.identity.secrets
             if route.policy.mode is Mode.OFF:
-                return await self._pass_through(request, incoming, body)
+                return await self._pass_through(request, incoming, body, secrets)
             if body is None and route.needs_body(incoming.request):
                 body = await _read_body(request, rules.request_body)
             whole = incoming.request if body is None else replace(incoming.request, body=body)
             verdict = await self._judge.verdict(route, replace(incoming, request=whole))
             if not verdict.action:
-                return await self._pass_through(request, incoming, body, learn=verdict.lists_tools)
+                return await self._pass_through(request, incoming, body, secrets, learn=verdict.lists_tools)
             if body is None:
                 if passes_by(incoming.request, route.identity):
-                    return await self._pass_through(request, incoming, None)
+                    return await self._pass_through(request, incoming, None, secrets)
                 body = await _read_body(request, rules.request_body)
             return await self._guarded(request, incoming, body, route, verdict)
         except Refused as refused:
@@ -126,7 +127,7 @@ class Handler:
         except MissingKey as error:
             return _not_sent(ProblemType.MISSING_KEY, error, route)
         if examined is None:
-            return await self._pass_through(request, incoming, body)
+            return await self._pass_through(request, incoming, body, route.identity.secrets)
         outgoing = examined.outgoing
         credential = self._credential(whole.headers, route.identity)
         action = action_of(
@@ -144,11 +145,17 @@ class Handler:
         return answer_response(await copy.answered(answer))
 
     async def _pass_through(
-        self, request: web.BaseRequest, incoming: Incoming, early: Capture | None, *, learn: bool = False
+        self,
+        request: web.BaseRequest,
+        incoming: Incoming,
+        early: Capture | None,
+        secrets: SecretRules,
+        *,
+        learn: bool = False,
     ) -> web.StreamResponse:
         """Send a request on as it arrives; ``early`` is its body where it had to be read to tell.
 
-        ``learn``: its answer may say what tools there are.
+        ``secrets``: what the log is not shown of it. ``learn``: its answer may say what tools there are.
         """
         read = request.method in READ_ONLY
         cast(ClientConnection, request.protocol).sent = Sent.READ if read else Sent.UNGUARDED
@@ -163,7 +170,9 @@ class Handler:
                 incoming.request, body=body, length=length, upgrade=incoming.upgrade
             )
         except SendFailed as failed:
-            log.info("pass-through-failed", url=incoming.request.url, failure=failed.failure.value)
+            log.info(
+                "pass-through-failed", url=shown_url(incoming.request, secrets), failure=failed.failure.value
+            )
             return ProblemResponse(upstream_problem(failed.attempt()))
         if response.status == 101 and incoming.upgrade is not None:
             return await self._upgraded(request, response, incoming.upgrade)
