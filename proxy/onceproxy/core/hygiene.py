@@ -24,6 +24,11 @@ _REWRITTEN = frozenset({b"host", b"content-length", b"expect"})
 
 OUR_PREFIX = b"onceproxy-"
 
+ABOUT_THE_BYTES = frozenset(
+    {b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"etag"}
+)
+"""Headers that are wrong of a body in which something was changed."""
+
 # Naming one of these in Connection asks us to strip what protects the request: an attack, not an option.
 UNSTRIPPABLE = frozenset(
     {b"authorization", b"content-length", b"content-type", b"cookie", b"host", b"idempotency-key"}

@@ -1,4 +1,4 @@
-"""JSON-RPC messages as they are written: where in a text a member stands, so that it alone can be changed."""
+"""JSON as it is written, JSON-RPC above all: where in a text a member stands, so that it alone is changed."""
 
 from __future__ import annotations
 
@@ -43,6 +43,21 @@ def written_messages(text: str) -> list[Message]:
     if _after_space(text, end) != len(text):
         raise ValueError("something follows the message")
     return messages
+
+
+def written_members(text: str, start: int) -> Message:
+    """Return the members of the object at ``start``. Raises as ``written_messages`` does."""
+    return _message(text, start)[0]
+
+
+def written_elements(text: str, start: int) -> list[Written]:
+    """Return the elements of the array at ``start``. Raises as ``written_messages`` does."""
+    return _sequence(text, start, "]", _element)[0]
+
+
+def _element(text: str, start: int) -> tuple[Written, int]:
+    value, end = _decode(text, start)
+    return Written(start, end, value), end
 
 
 def _message(text: str, start: int) -> tuple[Message, int]:

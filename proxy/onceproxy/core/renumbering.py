@@ -8,15 +8,12 @@ from onceproxy.core.canonical import NotCanonical, media_type
 from onceproxy.core.codings import decode
 from onceproxy.core.contents import Content, content_codings, is_json
 from onceproxy.core.event_streams import EVENT_STREAM, renumbered
+from onceproxy.core.hygiene import ABOUT_THE_BYTES
 from onceproxy.core.jsonrpc_ids import Id, Renumbering, call_ids, renumbering, write_ids
 from onceproxy.core.messages import BytesBody, Request, Response, header_values
 
 KEPT_IDS = b"Onceproxy-Call-Ids"
 """A line of a stored response: the ids of the calls in a batch that was sent. Clients never see it."""
-
-_ABOUT_THE_BYTES = frozenset(
-    {b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"etag"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class CallIds:
         after = _renumbered(before, kind, numbers)
         if after == before:
             return stored
-        stale = _ABOUT_THE_BYTES | {b"content-encoding"}
+        stale = ABOUT_THE_BYTES | {b"content-encoding"}
         headers = tuple(line for line in stored.headers if line[0].lower() not in stale)
         return replace(stored, headers=headers, body=BytesBody(after))
 

@@ -162,7 +162,9 @@ class Executions:
         outcome = classify(attempt, action.policy.outcomes)
         if claim.doubtful:
             outcome = after_doubt(outcome)
-        settlement = settlement_of(attempt, outcome, action, self._receipt_body)
+        work = partial(settlement_of, attempt, outcome, action, self._receipt_body)
+        # Only for taking members off a body is it read here.
+        settlement = await asyncio.to_thread(work) if action.policy.redact else work()
         storing = self.detach(self._settling.settle(claim, settlement, action.route))
         slow = settlement.kept_size / SLOWEST_STORE
         watched_only = action.policy.mode is Mode.OBSERVE

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from onceproxy.core.hygiene import storable
 from onceproxy.core.messages import Request, Response
 from onceproxy.core.probes import Found, NotFound, Probe, Unclear, judge, question, shown_question
 from onceproxy.core.receipts import Action, Receipt, RequestId, Source
+from onceproxy.core.redaction import redacted, wholly_redacted
 from onceproxy.core.states import State
 from onceproxy.core.templates import Asked, NotFilled
 from onceproxy.guard.ports import Execute, Resolution, Store, Watch
@@ -149,8 +151,9 @@ class Prober:
         await self._store.resolve(receipt.request_id, receipt.attempt, resolution)
 
     def _evidence(self, action: Action, response: Response) -> Response:
-        headers = storable(response.headers, keep_cookies=action.policy.keep_cookies)
-        return Response(response.status, response.reason, headers, response.body)
+        # What is found was read as JSON; if not all parsers read it alike, then nothing of it is kept.
+        clean = redacted(response, action.policy.redact) or wholly_redacted(response)
+        return replace(clean, headers=storable(clean.headers, keep_cookies=action.policy.keep_cookies))
 
 
 async def _off_loop(size: int, work: Callable[[], _T]) -> _T:

@@ -17,6 +17,7 @@ from onceproxy.core.attempts import Attempt
 from onceproxy.core.hygiene import storable
 from onceproxy.core.outcomes import Outcome
 from onceproxy.core.receipts import Action, Claim
+from onceproxy.core.redaction import redacted
 from onceproxy.crashpoints import reach
 from onceproxy.guard.ports import (
     Settled,
@@ -117,11 +118,17 @@ class Settling:
 
 
 def settlement_of(attempt: Attempt, outcome: Outcome, action: Action, receipt_body: int) -> Settlement:
-    """Return what is to be stored of an attempt; a body over ``receipt_body`` bytes is not kept."""
+    """Return what is to be stored of an attempt.
+
+    A body over ``receipt_body`` bytes is not kept, nor one of which the route's secrets can't be taken off.
+    """
     response = attempt.response or attempt.partial
     if response is None:
         return Settlement(outcome, attempt)
-    headers = storable(response.headers, keep_cookies=action.policy.keep_cookies) + action.kept
-    kept = replace(response, headers=headers)
+    fits = response.body.size <= receipt_body
+    clean = redacted(response, action.policy.redact) if fits else None
+    kept = clean or response
+    headers = storable(kept.headers, keep_cookies=action.policy.keep_cookies) + action.kept
+    kept = replace(kept, headers=headers)
     attempt = replace(attempt, partial=kept) if attempt.response is None else replace(attempt, response=kept)
-    return Settlement(outcome, attempt, keep_body=kept.body.size <= receipt_body)
+    return Settlement(outcome, attempt, keep_body=clean is not None)

@@ -23,6 +23,7 @@ from onceproxy.core.hygiene import OUR_PREFIX
 from onceproxy.core.messages import RawHeaders, header_values, may_have_body
 from onceproxy.core.problems import Problem
 from onceproxy.core.receipts import Source
+from onceproxy.core.redaction import is_redacted
 from onceproxy.guard.answers import Answer
 
 REPLAYED = b"Idempotency-Replayed"
@@ -222,15 +223,18 @@ def _answer_headers(answer: Answer) -> RawHeaders:
 def onceproxy_status(answer: Answer) -> str:
     """Return the value of ``Onceproxy-Status``: a dictionary of RFC 9651 with the one member ``state``.
 
-    Its parameters are ``attempt``, ``age`` in whole seconds, and ``reason``.
+    Its parameters are ``attempt``, ``age`` in whole seconds, ``reason``, ``source`` of what is not the
+    upstream's own answer, and ``redacted`` where members of it are not kept.
     """
-    params: dict[str, int | http_sf.Token] = {}
+    params: dict[str, int | bool | http_sf.Token] = {}
     if answer.attempt:
         params["attempt"] = answer.attempt
     if answer.replayed or answer.age:
         params["age"] = int(answer.age)
     if not answer.replayed:
         params["reason"] = http_sf.Token(answer.reason)
+    if answer.replayed and answer.response is not None and is_redacted(answer.response):
+        params["redacted"] = True
     if answer.source is not Source.UPSTREAM:
         params["source"] = http_sf.Token(answer.source.value)
     nothing = "unguarded" if answer.executed else "refused"
