@@ -4,8 +4,28 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 import structlog
+
+from onceproxy.core.masking import masked_text
+
+MAX_CAUSES = 10  # of an exception that are told
+
+
+def in_words(exc_info: structlog.typing.ExcInfo) -> str:
+    """Return where an exception came from and what it says, as far as that can be no secret.
+
+    Only the first line of what it says: Postgres quotes the row that it refuses in those that follow.
+    """
+    told: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and len(told) < MAX_CAUSES:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        words = masked_text(str(error).partition("\n")[0])
+        told.append(f"{frames}{type(error).__name__}: {words}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nbecause of\n".join(told)
 
 
 def configure(level: int = logging.INFO) -> None:
@@ -16,11 +36,12 @@ def configure(level: int = logging.INFO) -> None:
     ]
     terminal = sys.stderr.isatty()
     last: list[structlog.typing.Processor]
+    # Not the default, which on a terminal shows the values of local variables: bodies, headers, keys.
+    exceptions = structlog.processors.ExceptionRenderer(in_words)
     if terminal:
-        # Not the default, which shows the values of local variables: bodies, headers, keys.
-        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        last = [exceptions, structlog.dev.ConsoleRenderer()]
     else:
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        last = [exceptions, structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
