@@ -10,7 +10,7 @@ PEERS := build/peers
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test memory lint types imports check chaos bench peers package schema lock clean
+.PHONY: help install serve demo test memory lint types imports audit check chaos bench peers package schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -54,7 +54,17 @@ types: $(STAMP) ## Check types
 imports: $(STAMP) ## Check that imports point inwards only
 	$(BIN)/lint-imports
 
-check: lint types imports test ## All of it: what CI runs
+audit: $(VENV)/.audit ## Look for known vulnerabilities in what is locked; without a network it says that it could not
+	@$(VENV)/audit/bin/pip-audit --requirement locks/runtime.txt --require-hashes --disable-pip --timeout 5 --progress-spinner off --format json --output build/audit.json >build/audit.log 2>&1 || [ -s build/audit.json ] || echo '{"dependencies": []}' >build/audit.json
+	@$(PYTHON) .ci/audit build/audit.json
+
+$(VENV)/.audit: $(STAMP)
+	@mkdir -p build && rm -f build/audit.json
+	@$(PYTHON) -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'
+	@touch $@
+
+check: lint types imports audit test ## All of it: what CI runs
 
 chaos: $(STAMP) ## Break everything at random under load for some minutes, and count: CHAOS='--seconds 150 --seed 7'
 	$(BIN)/python benchmarks/chaos.py $(CHAOS)
@@ -76,10 +86,16 @@ package: $(STAMP) ## Build the distributions and try the wheel in an environment
 schema: $(STAMP) ## Write config/onceproxy.schema.json anew
 	$(BIN)/python -m onceproxy.config.schema
 
-lock: ## Write constraints.txt anew from the newest versions that the ranges allow
+PIN := build/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+lock: ## Write constraints.txt and locks/ anew from the newest versions that the ranges allow
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev,clients,bench]'
 	build/lock/bin/pip freeze --exclude onceproxy > constraints.txt
+	build/lock/bin/pip install --quiet --disable-pip-version-check pip-tools
+	$(PIN) --constraint constraints.txt --output-file locks/runtime.txt pyproject.toml
+	$(PIN) --only-build-deps --build-deps-for wheel --output-file locks/build.txt pyproject.toml
 
 clean: ## Remove what was built; the data of the proxy stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -34,6 +34,10 @@ class SchemaMissing(StoreError):
     """The database holds no receipts yet, or the connection's search_path leads nowhere."""
 
 
+class RoleTooWeak(StoreError):
+    """The role that logs in may not do what has to be done."""
+
+
 class DataDirUnusable(StoreError):
     """The data directory can't be written to."""
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 import asyncpg
 
-from onceproxy.store.errors import SchemaMissing, SchemaTooNew
+from onceproxy.store.errors import RoleTooWeak, SchemaMissing, SchemaTooNew
 from onceproxy.store.statements import sql
 
 MIGRATION_TIMEOUT = 600.0  # seconds, for waiting on the lock and for the work: a large table takes its time
@@ -76,10 +76,21 @@ async def migrate(connection: asyncpg.Connection) -> int:
     Raises:
         SchemaMissing: the search_path names no schema that exists.
         SchemaTooNew: the version is one that this code does not know.
+        RoleTooWeak: there is something to migrate, and the role may not.
     """
     # A look without the lock: a role that may not create tables can use a schema that is up to date.
     if await read_version(connection) == len(all_migrations()):
         return 0
+    try:
+        return await _apply(connection)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise RoleTooWeak(
+            f"the database's schema is not up to date, and this role may not change it ({error}): run "
+            "`onceproxy migrate` as the role that owns the tables, and grant to this one what it needs"
+        ) from None
+
+
+async def _apply(connection: asyncpg.Connection) -> int:
     # Read committed, whatever the database's default: what is read after the lock must not be older than it.
     async with connection.transaction(isolation="read_committed"):
         await connection.execute(sql("lock_migrations"), timeout=MIGRATION_TIMEOUT)
