@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
 import structlog
 
+from onceproxy.admin.door import Door
 from onceproxy.admin.listener import AdminListener
 from onceproxy.admin.metrics import Metrics
+from onceproxy.config.exposure import Unguarded, who_may_enter
 from onceproxy.config.limits import Limits
+from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Address, Settings
 from onceproxy.config.routing import route_table
+from onceproxy.config.wording import dotted
 from onceproxy.core.credential import credential_digest
+from onceproxy.core.users import Users
 from onceproxy.guard.draining import Draining
 from onceproxy.guard.guard import Guard, GuardLimits
 from onceproxy.ingress.authority import Authority
@@ -63,8 +69,11 @@ class Proxy:
         """Treat the requests that come from now on as ``settings`` say; those under way keep their rules.
 
         What is built into the parts, such as ports and the database, stays as it was.
+
+        Raises:
+            ConfigError: these settings would let strangers in.
         """
-        self._listener.follow(ingress_rules(settings))
+        self._listener.follow(ingress_rules(settings, _doors(settings)[0]))
 
     def hurry(self) -> None:
         """Cut short the grace of a stop under way."""
@@ -77,12 +86,21 @@ class Proxy:
         await self.stop()
 
 
-def ingress_rules(settings: Settings) -> IngressRules:
+def _doors(settings: Settings) -> tuple[Users, str | None]:
+    """Return who may use the proxy, and what opens the admin listener. Raises ``ConfigError``."""
+    try:
+        return who_may_enter(settings, os.environ)
+    except Unguarded as error:
+        raise ConfigError([f"{dotted(key)}: {what}" for key, what in error.wrong]) from None
+
+
+def ingress_rules(settings: Settings, users: Users) -> IngressRules:
     """Return what a configuration says of requests."""
     return IngressRules(
         request_body=settings.limits.request_body,
         routes=route_table(settings),
         mounts=parse_mounts(dict(settings.mounts)),
+        users=users,
     )
 
 
@@ -99,6 +117,11 @@ def guard_limits(limits: Limits) -> GuardLimits:
     )
 
 
+def _admin_door(settings: Settings, token: str | None) -> Door:
+    """Return what keeps strangers out of the admin listener; its own name is one that it is known by."""
+    return Door(token, (*settings.admin.hosts, settings.admin.listen.host), time.time)
+
+
 def ca_directory(settings: Settings) -> Path:
     """Return where the local CA of a configuration lives."""
     return settings.data_dir.absolute() / "ca"
@@ -113,10 +136,12 @@ async def start(settings: Settings) -> Proxy:
     """Start a proxy; when this returns it serves.
 
     Raises:
+        ConfigError: it would let strangers in.
         PortTaken: a port can't be listened on.
         StoreError: the database can't be used.
         AuthorityError: the local CA can't be used.
     """
+    users, token = _doors(settings)
     async with AsyncExitStack() as parts:
         authority = await asyncio.to_thread(Authority.load_or_create, ca_directory(settings))
         store = await _open_store(settings, parts)
@@ -147,14 +172,14 @@ async def start(settings: Settings) -> Proxy:
             upstream,
             LeafCerts(authority),
             partial(credential_digest, store.credential_key),
-            ingress_rules(settings),
+            ingress_rules(settings, users),
             intercept=settings.tls.intercept,
             passthrough=tuple(settings.tls.passthrough),
             head=settings.limits.header,
             head_timeout=settings.limits.head_timeout,
             idle_timeout=settings.limits.idle_timeout,
         )
-        admin = AdminListener(store.may_send, metrics)
+        admin = AdminListener(store.may_send, metrics, _admin_door(settings, token))
         parts.push_async_callback(admin.close)
         proxy = Proxy(guard, listener, AsyncExitStack())
         proxy.admin_url = await _listen(admin, settings.admin.listen, "admin.listen")

@@ -1,1 +1,1 @@
-"""The admin listener: health and readiness."""
+"""The admin listener: health and metrics, and the door that all of it is behind."""

@@ -6,19 +6,21 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from onceproxy.admin.application import guarded_application
+from onceproxy.admin.door import Door
 from onceproxy.admin.metrics import Metrics
 
 
 class AdminListener:
     """Serves ``/healthz``, ``/readyz`` and ``/metrics`` on a port of its own.
 
-    ``ready`` says whether guarded requests can be served now.
+    ``ready`` says whether guarded requests can be served now. ``door`` says who is let in.
     """
 
-    def __init__(self, ready: Callable[[], bool], metrics: Metrics) -> None:
+    def __init__(self, ready: Callable[[], bool], metrics: Metrics, door: Door) -> None:
         self._ready = ready
         self._metrics = metrics
-        application = web.Application()
+        application = guarded_application(door)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._show_metrics)

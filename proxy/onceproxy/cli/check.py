@@ -11,7 +11,7 @@ from onceproxy.config.warnings import warnings
 
 
 @click.command()
-@settings_options("config")
+@settings_options("config", "insecure_listen")
 def check(settings: Settings) -> None:
     """Validate the configuration file and the environment; nothing is started.
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "check": ("check", "check", "Validate the configuration."),
     "explain": ("explain", "explain", "Say what becomes of a request, and why, without sending it."),
     "presets": ("presets", "presets", "List the shipped presets, or print one."),
+    "passwd": ("passwd", "passwd", "Make the hash of a user's password."),
     "ca": ("ca", "ca", "The local CA's certificate."),
     "receipts": ("receipts", "receipts", "List, show, resolve and purge receipts."),
     "migrate": ("migrate", "migrate", "Create or update the database's tables."),

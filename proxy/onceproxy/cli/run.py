@@ -26,7 +26,7 @@ HURRIED_GRACE = 5.0  # seconds for requests in flight after a signal; `docker st
 
 # What comes after CMD is CMD's, with and without `--`.
 @click.command(context_settings={"allow_interspersed_args": False})
-@settings_options("config", "listen", "database", "data_dir")
+@settings_options("config", "listen", "insecure_listen", "database", "data_dir")
 @run_id_option
 @click.argument("command", metavar="CMD [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(settings: Settings, run_id: str | None, command: tuple[str, ...]) -> None:

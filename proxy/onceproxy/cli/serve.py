@@ -20,7 +20,7 @@ log = structlog.get_logger("onceproxy")
 
 
 @click.command()
-@settings_options("config", "listen", "database", "data_dir", again=True)
+@settings_options("config", "listen", "insecure_listen", "database", "data_dir", again=True)
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -31,7 +31,7 @@ log = structlog.get_logger("onceproxy")
 def serve(settings: Settings, source: Source, grace: float) -> None:
     """Run the proxy until SIGTERM or SIGINT; a second one does not wait for what is in flight.
 
-    SIGHUP, or a change of the configuration file, has routes, presets, defaults and mounts read again.
+    SIGHUP, or a change of the configuration file, has routes, presets, defaults, mounts and users read again.
     """
     logs.configure()
     with startup_errors(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -51,7 +51,7 @@ async def _serve(settings: Settings, source: Source, grace: float) -> None:
     proxy = await _started(settings, stop)
     if proxy is None:
         return
-    if settings.listens_beyond_loopback:
+    if settings.listens_beyond_loopback and not settings.users and settings.users_file is None:
         log.warning(
             "listening-beyond-loopback",
             hint="whoever reaches this port can use the proxy; keep it inside a network that you trust",

@@ -24,6 +24,12 @@ _OPTIONS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
         help="Configuration file. Default: ./onceproxy.yaml where it exists.",
     ),
     "listen": click.option("--listen", metavar="HOST:PORT", help="Where clients connect; port 0 picks one."),
+    "insecure_listen": click.option(
+        "--insecure-listen",
+        flag_value="true",
+        default=None,
+        help="Let other machines in without users, and to the admin listener without a token.",
+    ),
     "database": click.option("--database", metavar="URL", help="embedded, or postgresql://…"),
     "data_dir": click.option(
         "--data-dir", metavar="DIR", help="Where the local CA, the spool and the embedded database live."
@@ -35,12 +41,14 @@ _OPTIONS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
 class Source:
     """Where the settings of a command come from, to read them again.
 
-    ``stamp`` was taken before they were read, so that no change after that is missed.
+    ``stamp`` was taken before they were read, so that no change after that is missed. ``serving``: a proxy is
+    to run with them.
     """
 
     path: Path | None
     flags: Mapping[str, str | None]
     stamp: Stamp | None
+    serving: bool = False
 
     @property
     def file(self) -> Path:
@@ -53,7 +61,7 @@ class Source:
         Raises:
             ConfigError: they can't be used.
         """
-        return load(self.path, environ=os.environ, flags=self.flags)
+        return load(self.path, environ=os.environ, flags=self.flags, serving=self.serving)
 
 
 def settings_options(*names: str, again: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -67,7 +75,7 @@ def settings_options(*names: str, again: bool = False) -> Callable[[Callable[...
         def with_settings(*args: Any, **options: Any) -> Any:
             given = {name: options.pop(name) for name in names}
             path = given.pop("config", None)
-            source = Source(path, given, stamp_of(file_of(path, os.environ)))
+            source = Source(path, given, stamp_of(file_of(path, os.environ)), "insecure_listen" in names)
             with startup_errors():
                 settings = source.load()
             if again:

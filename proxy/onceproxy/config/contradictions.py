@@ -30,6 +30,9 @@ def contradictions(values: dict[str, Any]) -> Wrong:
     if defaults.get("in_doubt") == "probe":
         yield ("defaults", "in_doubt"), "probe needs a probe, which each route has of its own; set it there"
     yield from _resend(("defaults",), defaults, {})
+    yield from _users(values)
+    if all(_mapping(values, "admin").get(name) is not None for name in ("token_env", "token_file")):
+        yield ("admin", "token_file"), "is the token's second place, besides token_env; keep one"
     names: dict[str, int] = {}
     routes = values.get("routes")
     for at, route in enumerate(routes if isinstance(routes, list) else []):
@@ -44,6 +47,17 @@ def contradictions(values: dict[str, Any]) -> Wrong:
             yield from _probe(key, route, defaults)
             yield from _outcomes(key, _mapping(route, "outcomes"))
             yield from _identity(key, route)
+
+
+def _users(values: dict[str, Any]) -> Wrong:
+    users = values.get("users")
+    names: dict[object, int] = {}
+    for at, user in enumerate(users if isinstance(users, list) else []):
+        if isinstance(user, dict):
+            yield from _one_of(("users", at), user, ("password_env", "password_hash", "password_file"))
+            name = user.get("name")
+            if isinstance(name, str) and names.setdefault(name, at) != at:
+                yield ("users", at, "name"), f"is the name of users[{names[name]}], too; each has its own"
 
 
 def _name(key: KeyPath, route: dict[str, Any], names: dict[str, int], at: int) -> Wrong:

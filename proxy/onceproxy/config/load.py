@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from onceproxy.config.contradictions import contradictions
 from onceproxy.config.document import Document, DocumentError, KeyPath, read_document
+from onceproxy.config.exposure import Unguarded, who_may_enter
 from onceproxy.config.model import Settings
 from onceproxy.config.references import References
 from onceproxy.config.wording import dotted, location, what_is_wrong
@@ -22,6 +23,7 @@ DEFAULT_FILE = Path("onceproxy.yaml")
 FILE_VARIABLE = "ONCEPROXY_CONFIG"
 VARIABLES: dict[str, tuple[str, ...]] = {
     "ONCEPROXY_LISTEN": ("listen",),
+    "ONCEPROXY_INSECURE_LISTEN": ("insecure_listen",),
     "ONCEPROXY_DATABASE": ("database",),
     "ONCEPROXY_DATA_DIR": ("data_dir",),
     "ONCEPROXY_ADMIN_LISTEN": ("admin", "listen"),
@@ -44,6 +46,7 @@ def load(
     *,
     environ: Mapping[str, str],
     flags: Mapping[str, str | None] | None = None,
+    serving: bool = False,
 ) -> Settings:
     """Return the settings.
 
@@ -52,6 +55,7 @@ def load(
         environ: the environment, for ``ONCEPROXY_…`` and for ``${NAME}`` in the file. An empty
             ``ONCEPROXY_…`` counts as unset.
         flags: values of the command line by the setting's name, such as ``listen``; None is not given.
+        serving: they are for a proxy that is to run, so what keeps strangers out has to be there, too.
 
     Raises:
         ConfigError: with all that is wrong, each line naming where.
@@ -83,6 +87,12 @@ def load(
         found.add(
             ("admin", "listen"), "is the same as listen; it must have a port of its own, as in 127.0.0.1:8889"
         )
+    if settings is not None and serving:
+        try:
+            who_may_enter(settings, environ)
+        except Unguarded as error:
+            for key, what in error.wrong:
+                found.add(key, what)
     found.raise_any()
     assert settings is not None
     return settings

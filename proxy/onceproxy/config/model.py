@@ -16,13 +16,16 @@ from onceproxy.config.routes import RouteSection
 from onceproxy.config.sections import Admin, Tls
 from onceproxy.config.shipped import check_preset
 from onceproxy.config.treatment import Defaults
+from onceproxy.config.users import UserSection
 from onceproxy.config.values import (
     EMBEDDED,
     check_database,
     check_mount_prefix,
     check_mount_url,
     default_data_dir,
+    read_boolean,
     read_data_dir,
+    read_path_or_none,
     refuse_boolean,
 )
 
@@ -56,6 +59,9 @@ class Settings(Section):
         1, description="The version of this format."
     )
     listen: Address = Field(Address("127.0.0.1", 8888), description="Where clients connect.")
+    insecure_listen: Annotated[bool, BeforeValidator(read_boolean, json_schema_input_type=bool)] = Field(
+        False, description="Let other machines in without users, and to the admin listener without a token."
+    )
     # Not in the repr: it may hold a password.
     database: Annotated[str, AfterValidator(check_database)] = Field(
         EMBEDDED,
@@ -73,6 +79,10 @@ class Settings(Section):
     mounts: dict[MountPrefix, MountUrl] = Field(
         default_factory=dict, description="Path prefixes of ours that stand for upstreams."
     )
+    users: Many[UserSection] = Field((), repr=False, description="Who may use the proxy; none: anyone.")
+    users_file: Annotated[
+        Path | None, BeforeValidator(read_path_or_none, json_schema_input_type=str | None)
+    ] = Field(None, description="A file of further users, a line NAME:HASH for each.")
     limits: Limits = Field(default_factory=Limits, description="What is too large, too many or too slow.")
     defaults: Defaults = Field(default_factory=Defaults, description="How guarded requests are treated.")
     routes: Many[RouteSection] = Field((), description="Rules for requests; the first that matches is it.")

@@ -38,6 +38,15 @@ def refuse_boolean(value: object) -> object:
     return value
 
 
+def read_boolean(value: object) -> object:
+    """Return a boolean of the environment, which holds texts only; anything else as it is."""
+    return (
+        {"true": True, "1": True, "false": False, "0": False}.get(value, value)
+        if isinstance(value, str)
+        else value
+    )
+
+
 def check_database(text: str) -> str:
     """Return a database setting.
 
@@ -74,6 +83,15 @@ def read_path(value: object) -> Path:
         return Path(value).expanduser()
     except RuntimeError:
         raise ValueError("there is no such home directory; write the whole path") from None
+
+
+def read_path_or_none(value: object) -> Path | None:
+    """Return a path, if there is one.
+
+    Raises:
+        ValueError: it can't be a path.
+    """
+    return None if value is None else read_path(value)
 
 
 def read_data_dir(value: object) -> Path:

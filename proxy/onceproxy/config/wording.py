@@ -87,10 +87,13 @@ def _meant(value: Any, expected: str) -> str:
 
 
 def _is_secret(key: KeyPath) -> bool:
-    """Whether a setting is kept out of reprs, and so out of errors."""
-    section = section_at(key[:-1])
-    field = field_of(section, str(key[-1])) if section is not None and key else None
-    return field is not None and not field.repr
+    """Whether a setting, or one that it is in, is kept out of reprs, and so out of errors."""
+    for end in range(1, len(key) + 1):
+        section = section_at(key[: end - 1])
+        field = field_of(section, str(key[end - 1])) if section is not None else None
+        if field is not None and not field.repr:
+            return True
+    return False
 
 
 def _shown(value: Any) -> str:

@@ -28,6 +28,12 @@ class ProblemType(Enum):
         "The receipt belongs to another credential",
         "http_request_denied",
     )
+    PROXY_AUTH_REQUIRED = (
+        "proxy-auth-required",
+        407,
+        "The proxy does not know who asks",
+        "http_request_denied",
+    )
     REQUEST_TIMEOUT = "request-timeout", 408, "The request did not arrive in time", "http_request_error"
     IN_PROGRESS = "in-progress", 409, "The same action is still at work", "http_request_denied"
     OUTCOME_UNKNOWN = "outcome-unknown", 409, "Nobody can know whether it happened", "http_request_denied"

@@ -21,6 +21,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from onceproxy.core.messages import Origin
 from onceproxy.core.problems import Problem, ProblemType
+from onceproxy.core.users import Login
 from onceproxy.ingress.responses import ProblemResponse, problem_bytes
 from onceproxy.ingress.unreadable import unreadable
 
@@ -32,7 +33,7 @@ class Tunnel:
     """What a CONNECT said about the requests inside: where they go, and who sends them."""
 
     origin: Origin
-    user: str | None
+    login: Login
 
 
 class Sent(Enum):

@@ -21,6 +21,7 @@ from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action
 from onceproxy.core.routes import READ_ONLY, Route, RouteTable
 from onceproxy.core.rules import IdentityRules
+from onceproxy.core.users import EVERYBODY, Login, Users
 from onceproxy.core.verdicts import Verdict
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.capture import Capture
@@ -30,6 +31,7 @@ from onceproxy.ingress.connect import Connector, relay_client
 from onceproxy.ingress.identifying import examine_arrived, passes_by
 from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
 from onceproxy.ingress.judging import Judge
+from onceproxy.ingress.logins import Logins
 from onceproxy.ingress.ports import OpenResponse, Outbound
 from onceproxy.ingress.relay import RelayEnd
 from onceproxy.ingress.replaying import Copy
@@ -54,6 +56,7 @@ class IngressRules:
     request_body: int
     routes: RouteTable
     mounts: tuple[Mount, ...] = ()
+    users: Users = EVERYBODY
 
 
 class Handler:
@@ -72,19 +75,22 @@ class Handler:
         self._connector = connector
         self._credential = credential
         self._rules = rules
+        self._logins = Logins(rules.users)
         self._judge = Judge()
 
     def follow(self, rules: IngressRules) -> None:
         """Treat the requests that come from now on by other rules; those under way keep theirs."""
         self._rules = rules
+        self._logins = Logins(rules.users, self._logins)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         try:
+            login = await self._logins.admit(request)
             if request.method == "CONNECT":
-                return await self._connect(request)
+                return await self._connect(request, login)
             rules = self._rules  # one set for all of the request, whatever is configured meanwhile
-            incoming = read_request(request, rules.mounts)
+            incoming = read_request(request, rules.mounts, login)
             body = None
             route = rules.routes.find_by_head(incoming.request)
             if route is None:
@@ -107,13 +113,13 @@ class Handler:
         except Refused as refused:
             return ProblemResponse(refused.problem, close=True)
 
-    async def _connect(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _connect(self, request: web.BaseRequest, login: Login) -> web.StreamResponse:
         if cast(ClientConnection, request.protocol).tunnel is not None:
             raise Refused(
                 ProblemType.BAD_REQUEST,
                 "A CONNECT inside a tunnel is not served; open a connection for each.",
             )
-        return await self._connector.serve(request, read_connect(request))
+        return await self._connector.serve(request, read_connect(request, login))
 
     async def _guarded(
         self, request: web.BaseRequest, incoming: Incoming, body: Capture, route: Route, verdict: Verdict

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,6 +12,7 @@ from onceproxy.core.hygiene import UNSTRIPPABLE, connection_options, forwardable
 from onceproxy.core.messages import Origin, RawHeaders, Request, header_values
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType
+from onceproxy.core.users import Login
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
 from onceproxy.ingress.targets import (
     BadTarget,
@@ -35,9 +34,9 @@ class Refused(Exception):
     ``detail`` says what would be right; that nothing was sent is added here.
     """
 
-    def __init__(self, kind: ProblemType, detail: str) -> None:
+    def __init__(self, kind: ProblemType, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
-        self.problem = Problem(kind, f"{detail} Nothing was sent.")
+        self.problem = Problem(kind, f"{detail} Nothing was sent.", retry_after=retry_after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,8 @@ def raw_target(request: web.BaseRequest) -> bytes:
     return head_of(request).path.encode("utf-8", "surrogateescape")
 
 
-def read_connect(request: web.BaseRequest) -> Tunnel:
-    """Check a CONNECT request.
+def read_connect(request: web.BaseRequest, login: Login) -> Tunnel:
+    """Check a CONNECT request of ``login``.
 
     Raises:
         Refused: a target that is no ``host:port``, or a body.
@@ -86,11 +85,11 @@ def read_connect(request: web.BaseRequest) -> Tunnel:
         origin = parse_authority(raw_target(request), "https", port_needed=True)
     except BadTarget as error:
         raise Refused(ProblemType.BAD_REQUEST, f"CONNECT: {error}.") from None
-    return Tunnel(origin, proxy_user(headers))
+    return Tunnel(origin, login)
 
 
-def read_request(request: web.BaseRequest, mounts: tuple[Mount, ...]) -> Incoming:
-    """Check a request's head: where it goes, what of it is forwarded, and who asks.
+def read_request(request: web.BaseRequest, mounts: tuple[Mount, ...], login: Login) -> Incoming:
+    """Check the head of a request of ``login``: where it goes, and what of it is forwarded.
 
     Raises:
         Refused: it can't or may not be forwarded.
@@ -104,12 +103,11 @@ def read_request(request: web.BaseRequest, mounts: tuple[Mount, ...]) -> Incomin
     except BadTarget as error:
         raise Refused(ProblemType.BAD_REQUEST, f"The request target can't be used: {error}.") from None
     outgoing = Request(request.method, origin, target, forwardable(headers))
-    user = tunnel.user if tunnel is not None else proxy_user(headers)
     actions = header_values(headers, "onceproxy-action")
     if len(actions) > 1:
         raise Refused(ProblemType.BAD_REQUEST, "Onceproxy-Action is there twice; send it once.")
     upgrade = _upgrade(request, headers)
-    return Incoming(outgoing, user, actions[0] if actions else None, upgrade, _mode(headers))
+    return Incoming(outgoing, login.user, actions[0] if actions else None, upgrade, _mode(headers))
 
 
 def _mode(headers: RawHeaders) -> Mode | None:
@@ -123,30 +121,6 @@ def _mode(headers: RawHeaders) -> Mode | None:
         raise Refused(
             ProblemType.BAD_REQUEST, "Onceproxy-Mode must be observe or off, and be there once."
         ) from None
-
-
-def proxy_user(headers: RawHeaders) -> str | None:
-    """Return the user name of ``Proxy-Authorization: Basic`` (RFC 7617); None where there is none.
-
-    Raises:
-        Refused: it can't be read.
-    """
-    values = header_values(headers, "proxy-authorization")
-    if not values:
-        return None
-    scheme, _, token = values[0].strip().partition(b" ")
-    if len(values) > 1 or scheme.lower() != b"basic":
-        raise Refused(
-            ProblemType.BAD_REQUEST,
-            "Proxy-Authorization: only one, and only Basic, is understood; send user and password so.",
-        )
-    try:
-        text = base64.b64decode(token.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
-        raise Refused(
-            ProblemType.BAD_REQUEST, "Proxy-Authorization: send base64 of user:password in UTF-8 after Basic."
-        ) from None
-    return text.partition(":")[0] or None
 
 
 def _check_version(request: web.BaseRequest) -> None:

@@ -21,12 +21,13 @@ from aiohttp.abc import AbstractStreamWriter
 
 from onceproxy.core.hygiene import OUR_PREFIX
 from onceproxy.core.messages import RawHeaders, header_values, may_have_body
-from onceproxy.core.problems import Problem
+from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.core.receipts import Source
 from onceproxy.core.redaction import is_redacted
 from onceproxy.guard.answers import Answer
 
 REPLAYED = b"Idempotency-Replayed"
+CHALLENGE = b'Basic realm="onceproxy", charset="UTF-8"'  # RFC 7617 §2
 
 _FORBIDDEN = (b"\r", b"\n", b"\0")
 
@@ -176,6 +177,8 @@ def _problem_parts(problem: Problem) -> tuple[bytes, RawHeaders, bytes]:
         (b"Content-Type", b"application/problem+json"),
         (b"Proxy-Status", proxy_status.encode("ascii")),
     )
+    if problem.type is ProblemType.PROXY_AUTH_REQUIRED:
+        headers += ((b"Proxy-Authenticate", CHALLENGE),)  # must be there (RFC 9110 §15.5.8)
     if problem.retry_after is not None:
         headers += ((b"Retry-After", b"%d" % problem.retry_after),)
     return HTTPStatus(problem.type.status).phrase.encode("ascii"), headers, content

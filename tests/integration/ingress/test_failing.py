@@ -14,6 +14,7 @@ from onceproxy.core.attempts import Attempt
 from onceproxy.core.messages import RawHeaders
 from onceproxy.core.receipts import Action, Claim, Receipt
 from onceproxy.core.rules import IdentityRules
+from onceproxy.core.users import EVERYBODY
 from onceproxy.guard.guard import Guard
 from onceproxy.ingress.listener import Listener
 from onceproxy.ingress.ports import OpenResponse
@@ -65,7 +66,7 @@ async def url() -> AsyncIterator[str]:
         out,
         FaultyLeaves(),
         faulty_credential,
-        ingress_rules(Settings.model_validate({"routes": [UNGUARDED]})),
+        ingress_rules(Settings.model_validate({"routes": [UNGUARDED]}), EVERYBODY),
         intercept=True,
         passthrough=(),
         head=64 * 1024,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from integration.proxy.conftest import StartProxy
 from onceproxy.serve import Proxy
 from raw_client import a_request, ask, post
 from upstreams import Upstream
+
+TOKEN = "a-token-of-some-length"
 
 
 async def test_health(proxy: Proxy) -> None:
@@ -28,10 +32,7 @@ async def test_the_admin_port_is_no_proxy(proxy: Proxy, start_proxy: StartProxy)
 
     assert (await ask(proxy.admin_url, a_request("GET", f"{other.admin_url}/healthz"))).status in (200, 404)
     assert (await ask(proxy.admin_url, a_request("POST", f"{other.url}/x", body=b""))).status in (404, 405)
-    assert (await ask(proxy.admin_url, a_request("CONNECT", "example.com:443", "Host: x"))).status in (
-        404,
-        405,
-    )
+    assert (await ask(proxy.admin_url, a_request("CONNECT", "example.com:443", "Host: x"))).status == 403
 
 
 async def test_metrics(start_proxy: StartProxy, upstream: Upstream) -> None:
@@ -55,3 +56,21 @@ async def test_metrics_of_actions_that_look_repeated(start_proxy: StartProxy, up
 
     assert b'onceproxy_looks_repeated_total{route="default"} 1.0' in page.body
     assert upstream.executions == 2
+
+
+async def test_metrics_need_the_token_where_there_is_one(
+    start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMIN_TOKEN", TOKEN)
+    proxy = await start_proxy(
+        admin={"listen": "127.0.0.1:0", "token_env": "ADMIN_TOKEN", "hosts": ["metrics.internal"]}
+    )
+
+    async def status(path: str, *lines: str) -> int:
+        return (await ask(proxy.admin_url, a_request("GET", path, *lines))).status
+
+    assert (await status("/healthz"), await status("/readyz")) == (200, 200)
+    assert await status("/metrics") == 401
+    assert await status("/metrics", f"Authorization: Bearer {TOKEN}") == 200
+    assert await status("/metrics", f"Authorization: Bearer {TOKEN}", "Host: metrics.internal:8889") == 200
+    assert await status("/metrics", f"Authorization: Bearer {TOKEN}", "Host: evil.example") == 403

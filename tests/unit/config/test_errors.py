@@ -11,8 +11,8 @@ from onceproxy.config.load import MAX_PROBLEMS, ConfigError, load
 from unit.config.loading import problems_of
 
 TOP = (
-    "Allowed here: version, listen, database, data_dir, allow_unsafe_durability, "
-    "tls, mounts, limits, defaults, routes, presets, admin"
+    "Allowed here: version, listen, insecure_listen, database, data_dir, allow_unsafe_durability, "
+    "tls, mounts, users, users_file, limits, defaults, routes, presets, admin"
 )
 
 TLS = "Allowed here: intercept, passthrough, upstream_ca"
