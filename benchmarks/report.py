@@ -10,6 +10,11 @@ from matplotlib.figure import Figure as Drawing
 from benchmarks.tables import Figure, Found, Plot, Table, kept
 
 PARTS = {
+    "http": "Requests a second, forward proxy",
+    "tunnel": "Requests a second, HTTPS through the tunnel",
+    "latency": "Latency added",
+    "bodies": "Cost by the size of the body",
+    "processes": "Several proxies over one database",
     "routes": "Cost by the number of routes",
 }
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"

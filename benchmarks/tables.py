@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Plot:
     x: str
     y: str
     across: tuple[float | str, ...]
-    lines: dict[str, tuple[float | None, ...]]
+    lines: Mapping[str, tuple[float | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Found:
 
 
 def table_of(
-    caption: str, corner: str, columns: Sequence[object], spreads: dict[str, Sequence[Spread | None]]
+    caption: str, corner: str, columns: Sequence[object], spreads: Mapping[str, Sequence[Spread | None]]
 ) -> Table:
     """Make a table: a row for each name, a column for each of ``columns``."""
     rows = tuple(
