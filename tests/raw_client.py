@@ -60,7 +60,7 @@ class Reply:
     @property
     def own(self) -> tuple[bytes, bytes]:
         """All but what we say about the receipt: what must be the same for each copy of an action."""
-        ours = (b"onceproxy-", b"idempotency-replayed")
+        ours = (b"onceproxy-", b"idempotency-replayed", b"via: 1.1 onceproxy-")
         lines = self.head.split(b"\r\n")
         return b"\r\n".join(line for line in lines if not line.lower().startswith(ours)), self.body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import socket
 import time
@@ -122,6 +123,15 @@ def _admin_door(settings: Settings, token: str | None) -> Door:
     return Door(token, (*settings.admin.hosts, settings.admin.listen.host), time.time)
 
 
+def via_name(settings: Settings, authority: Authority) -> bytes | None:
+    """Return what this proxy is called in Via: as configured, or by a name that each local CA gives."""
+    if isinstance(settings.via, str):
+        return settings.via.encode("ascii")
+    # Two of different installations may pass on to one another; and a replay is the same after a restart.
+    digest = hashlib.sha256(b"via" + authority.fingerprint.encode("ascii")).hexdigest()
+    return f"onceproxy-{digest[:8]}".encode("ascii") if settings.via else None
+
+
 def ca_directory(settings: Settings) -> Path:
     """Return where the local CA of a configuration lives."""
     return settings.data_dir.absolute() / "ca"
@@ -178,6 +188,7 @@ async def start(settings: Settings) -> Proxy:
             head=settings.limits.header,
             head_timeout=settings.limits.head_timeout,
             idle_timeout=settings.limits.idle_timeout,
+            via=via_name(settings, authority),
         )
         admin = AdminListener(store.may_send, metrics, _admin_door(settings, token))
         parts.push_async_callback(admin.close)

@@ -26,6 +26,7 @@ from onceproxy.config.values import (
     read_boolean,
     read_data_dir,
     read_path_or_none,
+    read_via,
     refuse_boolean,
 )
 
@@ -74,6 +75,9 @@ class Settings(Section):
     )
     allow_unsafe_durability: bool = Field(
         False, description="Run on a database with fsync or synchronous_commit off, which may forget."
+    )
+    via: Annotated[bool | str, BeforeValidator(read_via, json_schema_input_type=bool | str)] = Field(
+        True, description="Our name in Via, by which loops are found; false: none is added."
     )
     tls: Tls = Field(default_factory=Tls, description="TLS on both sides.")
     mounts: dict[MountPrefix, MountUrl] = Field(

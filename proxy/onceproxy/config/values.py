@@ -24,6 +24,8 @@ Amount = TypeVar("Amount", int, float)
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _HOST_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_PSEUDONYM = re.compile(r"[A-Za-z0-9._-]{1,64}(:[0-9]{1,5})?")
+_ANSWERS = frozenset({"yes", "no", "on", "off", "none", "null"})  # text to YAML 1.2, and surely not meant so
 _HOST_GLOB = re.compile(r"[A-Za-z0-9_.*?-]+")
 
 
@@ -128,6 +130,19 @@ def read_upstream_ca(value: object) -> Path | None:
 def read_list(value: object) -> object:
     """Return a YAML list as the tuple that a frozen model holds; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def read_via(value: object) -> bool | str:
+    """Return whether there is a name for Via, or the name.
+
+    Raises:
+        ValueError: it is neither a token nor a host with a port (RFC 9110 §7.6.3), or a word for yes or no.
+    """
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or not _PSEUDONYM.fullmatch(value) or value.lower() in _ANSWERS:
+        raise ValueError("it must be true, false, or a name of letters, digits and . - _, as in eu-gateway-1")
+    return value
 
 
 def check_host_glob(text: str) -> str:

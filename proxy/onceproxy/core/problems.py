@@ -74,6 +74,7 @@ class ProblemType(Enum):
         "destination_unavailable",
     )
     UPSTREAM_FAILED = "upstream-failed", 502, "The upstream gave no whole response", "connection_terminated"
+    LOOP_DETECTED = "loop-detected", 508, "The request came back to this proxy", "proxy_loop_detected"
     STORE_UNAVAILABLE = "store-unavailable", 503, "Receipts can't be stored now", "proxy_internal_error"
     OVERLOADED = "overloaded", 503, "The proxy has no room for it now", "connection_limit_reached"
     SHUTTING_DOWN = "shutting-down", 503, "The proxy is shutting down", "proxy_internal_error"

@@ -18,16 +18,17 @@ from onceproxy.core.masking import SecretRules, shown_url
 from onceproxy.core.messages import RawHeaders, Request
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
-from onceproxy.core.receipts import Action
 from onceproxy.core.routes import READ_ONLY, Route, RouteTable
 from onceproxy.core.rules import IdentityRules
 from onceproxy.core.users import EVERYBODY, Login, Users
 from onceproxy.core.verdicts import Verdict
-from onceproxy.guard.answers import Answer
+from onceproxy.core.via import via_line
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.guard import Guard
+from onceproxy.ingress.asked_of_us import answer_ourselves
 from onceproxy.ingress.client_connection import ClientConnection, Sent
 from onceproxy.ingress.connect import Connector, relay_client
+from onceproxy.ingress.deciding import log_decision
 from onceproxy.ingress.identifying import examine_arrived, passes_by
 from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
 from onceproxy.ingress.judging import Judge
@@ -60,7 +61,10 @@ class IngressRules:
 
 
 class Handler:
-    """Takes each request of each client connection to its answer."""
+    """Takes each request of each client connection to its answer.
+
+    ``via`` is our name in Via; None: we add none.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Handler:
         connector: Connector,
         credential: Callable[[RawHeaders, IdentityRules], bytes],
         rules: IngressRules,
+        via: bytes | None = None,
     ) -> None:
         self._guard = guard
         self._outbound = outbound
@@ -76,6 +81,7 @@ class Handler:
         self._credential = credential
         self._rules = rules
         self._logins = Logins(rules.users)
+        self._via = via
         self._judge = Judge()
 
     def follow(self, rules: IngressRules) -> None:
@@ -90,7 +96,9 @@ class Handler:
             if request.method == "CONNECT":
                 return await self._connect(request, login)
             rules = self._rules  # one set for all of the request, whatever is configured meanwhile
-            incoming = read_request(request, rules.mounts, login)
+            incoming = read_request(request, rules.mounts, login, self._via)
+            if incoming.for_us:
+                return answer_ourselves(request)
             body = None
             route = rules.routes.find_by_head(incoming.request)
             if route is None:
@@ -119,7 +127,7 @@ class Handler:
                 ProblemType.BAD_REQUEST,
                 "A CONNECT inside a tunnel is not served; open a connection for each.",
             )
-        return await self._connector.serve(request, read_connect(request, login))
+        return await self._connector.serve(request, read_connect(request, login, self._via))
 
     async def _guarded(
         self, request: web.BaseRequest, incoming: Incoming, body: Capture, route: Route, verdict: Verdict
@@ -147,8 +155,8 @@ class Handler:
         copy = await Copy.of(whole, route)
         cast(ClientConnection, request.protocol).sent = Sent.GUARDED
         answer = await self._guard.once(copy.marked(action), outgoing)
-        _log_decision(action, answer, time.monotonic() - started)
-        return answer_response(await copy.answered(answer))
+        log_decision(action, answer, time.monotonic() - started)
+        return answer_response(await copy.answered(answer), via=self._told_via("1.1"))
 
     async def _pass_through(
         self,
@@ -188,7 +196,7 @@ class Handler:
         return RawResponse(
             response.status,
             response.reason,
-            response.headers,
+            response.headers + self._told_via(response.version),
             chunks,
             response.content_length,
             ended=response.aclose,
@@ -198,6 +206,7 @@ class Handler:
         self, request: web.BaseRequest, response: OpenResponse, protocol: bytes
     ) -> web.StreamResponse:
         headers: RawHeaders = (*response.headers, (b"Connection", b"Upgrade"), (b"Upgrade", protocol))
+        headers += self._told_via(response.version)
         await request.writer.write(head_bytes(101, response.reason, headers))
         transport, early = response.hijack()
         far = RelayEnd()
@@ -208,6 +217,10 @@ class Handler:
         transport.resume_reading()
         await relay_client(cast(ClientConnection, request.protocol), far)
         return HandedOver()
+
+    def _told_via(self, version: str) -> RawHeaders:
+        """Return what is added to a response that came in ``version``."""
+        return () if self._via is None else via_line(version, self._via)
 
 
 _INLINE = 64 * 1024  # bytes of body up to which a thread costs more than the work
@@ -274,23 +287,3 @@ async def _relayed(response: OpenResponse) -> AsyncGenerator[bytes, None]:
             yield chunk
     finally:
         await response.aclose()
-
-
-def _log_decision(action: Action, answer: Answer, seconds: float) -> None:
-    """Write the one line that says what became of a guarded request."""
-    status = answer.response.status if answer.response is not None else None
-    if answer.problem is not None:
-        status = answer.problem.type.status
-    log.info(
-        "decision",
-        request_id=str(action.request_id),
-        route=action.route,
-        method=action.method,
-        url=action.url,
-        decision="replay" if answer.replayed else "execute" if answer.executed else "refuse",
-        reason=answer.reason,
-        state=answer.state.value if answer.state is not None else None,
-        status=status,
-        attempt=answer.attempt,
-        seconds=round(seconds, 4),
-    )

@@ -8,11 +8,13 @@ from typing import cast
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 
+from onceproxy.core.forwards import BadForwards, forwards_left, one_less
 from onceproxy.core.hygiene import UNSTRIPPABLE, connection_options, forwardable
 from onceproxy.core.messages import Origin, RawHeaders, Request, header_values
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.core.users import Login
+from onceproxy.core.via import via_line, went_through
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
 from onceproxy.ingress.targets import (
     BadTarget,
@@ -45,6 +47,7 @@ class Incoming:
 
     ``action`` is the value of ``Onceproxy-Action``. ``upgrade`` is the protocol that the client wants to
     switch to, where that is relayed. ``mode`` is what ``Onceproxy-Mode`` asks for, allowed or not.
+    ``for_us``: it ends here.
     """
 
     request: Request
@@ -52,6 +55,7 @@ class Incoming:
     action: bytes | None
     upgrade: bytes | None
     mode: Mode | None = None
+    for_us: bool = False
 
 
 def head_of(request: web.BaseRequest) -> RawRequestMessage:
@@ -69,14 +73,20 @@ def raw_target(request: web.BaseRequest) -> bytes:
     return head_of(request).path.encode("utf-8", "surrogateescape")
 
 
-def read_connect(request: web.BaseRequest, login: Login) -> Tunnel:
-    """Check a CONNECT request of ``login``.
+def spoken(request: web.BaseRequest) -> str:
+    """Return the version of HTTP that a request came in, as in ``1.1``."""
+    return f"{request.version.major}.{request.version.minor}"
+
+
+def read_connect(request: web.BaseRequest, login: Login, via: bytes | None = None) -> Tunnel:
+    """Check a CONNECT request of ``login``; ``via`` as in ``read_request``.
 
     Raises:
-        Refused: a target that is no ``host:port``, or a body.
+        Refused: a target that is no ``host:port``, a body, or a loop.
     """
     headers = raw_headers(request)
     _check_version(request)
+    _check_loop(headers, via)
     if header_values(headers, "content-length") or header_values(headers, "transfer-encoding"):
         raise Refused(
             ProblemType.BAD_REQUEST, "A CONNECT request can't have a body (RFC 9110 §9.3.6); leave it out."
@@ -88,8 +98,12 @@ def read_connect(request: web.BaseRequest, login: Login) -> Tunnel:
     return Tunnel(origin, login)
 
 
-def read_request(request: web.BaseRequest, mounts: tuple[Mount, ...], login: Login) -> Incoming:
+def read_request(
+    request: web.BaseRequest, mounts: tuple[Mount, ...], login: Login, via: bytes | None = None
+) -> Incoming:
     """Check the head of a request of ``login``: where it goes, and what of it is forwarded.
+
+    ``via`` is our name on the way of a message, where we have one.
 
     Raises:
         Refused: it can't or may not be forwarded.
@@ -97,17 +111,25 @@ def read_request(request: web.BaseRequest, mounts: tuple[Mount, ...], login: Log
     headers = raw_headers(request)
     _check_version(request)
     _check_headers(request, headers)
+    _check_loop(headers, via)
+    left = _forwards_left(request, headers)
     tunnel = cast(ClientConnection, request.protocol).tunnel
     try:
         origin, target = _destination(request, headers, mounts, tunnel)
     except BadTarget as error:
         raise Refused(ProblemType.BAD_REQUEST, f"The request target can't be used: {error}.") from None
-    outgoing = Request(request.method, origin, target, forwardable(headers))
+    forwarded = forwardable(headers)
+    if left:
+        forwarded = one_less(forwarded, left)
+    if via is not None:
+        forwarded += via_line(spoken(request), via)
+    outgoing = Request(request.method, origin, target, forwarded)
     actions = header_values(headers, "onceproxy-action")
     if len(actions) > 1:
         raise Refused(ProblemType.BAD_REQUEST, "Onceproxy-Action is there twice; send it once.")
     upgrade = _upgrade(request, headers)
-    return Incoming(outgoing, login.user, actions[0] if actions else None, upgrade, _mode(headers))
+    action = actions[0] if actions else None
+    return Incoming(outgoing, login.user, action, upgrade, _mode(headers), for_us=left == 0)
 
 
 def _mode(headers: RawHeaders) -> Mode | None:
@@ -151,6 +173,24 @@ def _check_headers(request: web.BaseRequest, headers: RawHeaders) -> None:
             ProblemType.EXPECTATION_FAILED,
             "The only expectation that can be met is 100-continue; leave any other out.",
         )
+
+
+def _check_loop(headers: RawHeaders, via: bytes | None) -> None:
+    if via is not None and went_through(headers, via):
+        raise Refused(
+            ProblemType.LOOP_DETECTED,
+            "The request went through this proxy before (Via). Look at where its host, or the mount's "
+            "upstream, leads: to this proxy.",
+        )
+
+
+def _forwards_left(request: web.BaseRequest, headers: RawHeaders) -> int | None:
+    if request.method == "TRACE" and request.can_read_body:
+        raise Refused(ProblemType.BAD_REQUEST, "A TRACE can't have a body (RFC 9110 §9.3.8); leave it out.")
+    try:
+        return forwards_left(request.method, headers)
+    except BadForwards as error:
+        raise Refused(ProblemType.BAD_REQUEST, f"{error}.") from None
 
 
 def _destination(

@@ -27,6 +27,7 @@ class Listener:
 
     ``head`` is the size that a request's line or one header line may have, in bytes; ``head_timeout`` the
     seconds for a head to arrive; ``idle_timeout`` the seconds a connection may stay idle between requests.
+    ``via`` is our name in Via, if we have one.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Listener:
         head: int,
         head_timeout: float,
         idle_timeout: float,
+        via: bytes | None = None,
     ) -> None:
         check_parser()
         connector = Connector(
@@ -52,7 +54,7 @@ class Listener:
             passthrough=passthrough,
             patience=head_timeout,
         )
-        self._handler = Handler(guard, outbound, connector, credential, rules)
+        self._handler = Handler(guard, outbound, connector, credential, rules, via)
         self._clients = ClientServer(
             self._handler,
             head_timeout=head_timeout,

@@ -23,6 +23,11 @@ class OpenResponse(Protocol):
         ...
 
     @property
+    def version(self) -> str:
+        """The version of HTTP that it came in: 1.0 or 1.1."""
+        ...
+
+    @property
     def headers(self) -> RawHeaders:
         """The end-to-end headers."""
         ...

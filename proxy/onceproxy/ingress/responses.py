@@ -190,8 +190,11 @@ async def pieces(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
         yield chunk
 
 
-def answer_response(answer: Answer, *, close: bool = False) -> RawResponse:
-    """Return the response that tells a guard's answer."""
+def answer_response(answer: Answer, *, via: RawHeaders = (), close: bool = False) -> RawResponse:
+    """Return the response that tells a guard's answer.
+
+    ``via`` is added to an upstream's response, which a receipt holds without it.
+    """
     told = _answer_headers(answer)
     if answer.response is None:
         if answer.problem is None:
@@ -206,7 +209,7 @@ def answer_response(answer: Answer, *, close: bool = False) -> RawResponse:
     return RawResponse(
         response.status,
         response.reason,
-        headers + told,
+        headers + told + via,
         answer.stream if answer.stream is not None else pieces(response.body.chunks()),
         None if streamed else response.body.size,
         close=close,

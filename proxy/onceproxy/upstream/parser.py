@@ -28,13 +28,15 @@ class Malformed(Exception):
 class Head:
     """The status line and the end-to-end headers of the final response.
 
-    ``content_length`` is None where only the end of the body, or of the connection, tells.
+    ``content_length`` is None where only the end of the body, or of the connection, tells. ``version`` is 1.0
+    or 1.1.
     """
 
     status: int
     reason: bytes
     headers: RawHeaders
     content_length: int | None
+    version: str = "1.1"
 
 
 class ResponseParser:
@@ -150,7 +152,7 @@ class ResponseParser:
                 raise Malformed("an interim response of it has a body")
             return
         length = self._framing(status, lines)
-        self.head = Head(status, self._reason, end_to_end(lines), length)
+        self.head = Head(status, self._reason, end_to_end(lines), length, self._parser.get_http_version())
         # Not after a body that the end of the connection ends, and not after another protocol.
         self._keep_alive = self._parser.should_keep_alive() and status != SWITCHING
         if self._bodiless:

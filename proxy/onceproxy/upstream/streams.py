@@ -38,6 +38,11 @@ class UpstreamResponse:
         return self._head.reason
 
     @property
+    def version(self) -> str:
+        """The version of HTTP."""
+        return self._head.version
+
+    @property
     def headers(self) -> RawHeaders:
         """The end-to-end headers."""
         return self._head.headers

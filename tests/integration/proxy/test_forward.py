@@ -52,6 +52,7 @@ async def test_headers_go_on_as_they_are_but_for_those_between_client_and_proxy(
         ("x-tWICE", "a"),
         ("Authorization", "Bearer t"),
         ("Idempotency-Key", '"quoted"'),
+        ("Via", seen.all("Via")[0]),
         ("Content-Length", "15"),
     )
 

@@ -13,7 +13,7 @@ from onceproxy.serve import Proxy
 from raw_client import Reply, a_request, ask, post
 from upstreams import Upstream, answer, hang, raw
 
-OURS = ("Onceproxy-Request-Id", "Onceproxy-Status", "Idempotency-Replayed")
+OURS = ("Onceproxy-Request-Id", "Onceproxy-Status", "Idempotency-Replayed", "Via")
 
 
 def without_ours(reply: Reply) -> tuple[tuple[str, str], ...]:

@@ -55,7 +55,8 @@ async def test_a_websocket_is_relayed(
         host = f"Host: {urlsplit(where.url).netloc}"
         reply = await client.ask(a_request("GET", f"{root}/chat", host, *WEBSOCKET))
         assert (reply.status, reply.reason) == (101, "Switching")
-        assert reply.headers == (("X-Mine", "1"), ("Connection", "Upgrade"), ("Upgrade", "websocket"))
+        told = (("X-Mine", "1"), ("Connection", "Upgrade"), ("Upgrade", "websocket"))
+        assert reply.headers == (*told, ("Via", reply.one("Via")))
         assert await client.read(6) == b"\0hello"
         for word in (b"ping\xff", b"x" * 300_000):
             await client.send(word)

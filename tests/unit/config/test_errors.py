@@ -12,7 +12,7 @@ from unit.config.loading import problems_of
 
 TOP = (
     "Allowed here: version, listen, insecure_listen, database, data_dir, allow_unsafe_durability, "
-    "tls, mounts, users, users_file, limits, defaults, routes, presets, admin"
+    "via, tls, mounts, users, users_file, limits, defaults, routes, presets, admin"
 )
 
 TLS = "Allowed here: intercept, passthrough, upstream_ca"
@@ -23,6 +23,7 @@ PATH = "it must be a path; put it in quotes if YAML takes it for something else"
 TEXT = "it must be text; put it in quotes if YAML takes it for something else"
 MAPPING = "it must be a mapping: lines of the form `key: value` below it, indented"
 DATABASE = "it must be embedded or a URL, as in postgresql://user:password@host:5432/name"
+VIA = "it must be true, false, or a name of letters, digits and . - _, as in eu-gateway-1"
 DIRECTORY = "there is a file of that name; it must be a directory, which is made if missing"
 SAME = "is the same as listen; it must have a port of its own, as in 127.0.0.1:8889"
 REFERENCE = (
@@ -73,6 +74,9 @@ LIST = "it must be a list, as in [a, b]"
         ("data_dir: f.yaml", f"2: data_dir: is 'f.yaml'; {DIRECTORY}"),
         ("allow_unsafe_durability: yes", "2: allow_unsafe_durability: is 'yes'; it must be true or false"),
         ("allow_unsafe_durability: 1", "2: allow_unsafe_durability: is 1; it must be true or false"),
+        ("via: on", f"2: via: is 'on'; {VIA}"),
+        ("via: 1", f"2: via: is 1; {VIA}"),
+        ("via: a b", f"2: via: is 'a b'; {VIA}"),
         ("tls:", f"2: tls: is empty; {MAPPING}"),
         ("tls: true", f"2: tls: is true; {MAPPING}"),
         ("tls: []", f"2: tls: is a list; {MAPPING}"),
