@@ -184,6 +184,8 @@ class Handler:
                 incoming.request, body=body, length=length, upgrade=incoming.upgrade
             )
         except SendFailed as failed:
+            if request.content.exception() is not None:  # the upstream is not to blame
+                return _broken_off(request)
             log.info(
                 "pass-through-failed", url=shown_url(incoming.request, secrets), failure=failed.failure.value
             )
@@ -234,6 +236,13 @@ async def _find(routes: RouteTable, request: Request) -> Route:
 
 def _not_sent(kind: ProblemType, error: Exception, route: Route) -> ProblemResponse:
     return ProblemResponse(Problem(kind, f"{error}. Nothing was sent.", route=route.name))
+
+
+def _broken_off(request: web.BaseRequest) -> ProblemResponse:
+    """Return what is said of a body that turned bad while it was sent on."""
+    sent = cast(ClientConnection, request.protocol).sent
+    detail = f"The body did not arrive whole, or is no valid HTTP/1.1; send all of it. {sent.value}"
+    return ProblemResponse(Problem(ProblemType.BAD_REQUEST, detail), close=True)
 
 
 def _request_body(request: web.BaseRequest) -> tuple[AsyncIterator[bytes] | None, int | None]:
