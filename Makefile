@@ -10,7 +10,7 @@ PEERS := build/peers
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test memory lint types imports audit check chaos bench peers package schema lock clean
+.PHONY: help install serve demo test memory lint types imports audit check chaos bench peers package corpus schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ package: $(STAMP) ## Build the distributions and try the wheel in an environment
 	rm -rf build/wheel-check && $(PYTHON) -m venv build/wheel-check
 	build/wheel-check/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	cd build && wheel-check/bin/onceproxy --version && wheel-check/bin/onceproxy check && wheel-check/bin/onceproxy presets stripe | cmp - ../config/presets/stripe.yaml
+
+corpus: $(STAMP) ## Write the corpus of hostile requests and answers anew from its sources
+	PYTHONPATH=tests $(BIN)/python tests/security/generate.py
 
 schema: $(STAMP) ## Write config/onceproxy.schema.json anew
 	$(BIN)/python -m onceproxy.config.schema
