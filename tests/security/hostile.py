@@ -8,6 +8,7 @@ An input is kept as a file of raw bytes with placeholders, since the same one is
     @<  @>      enclose a part of the input, whose size is
     @length@    in decimal, @hexlength@ in hexadecimal
     @leave@     here the client waits for leave to go on: a 100
+    @pause@     here it gives the proxy a chance to read what came so far
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ REQUESTS = CORPUS / "requests"
 FORWARD, TUNNEL, MOUNT = "forward", "tunnel", "mount"
 WAYS = (FORWARD, TUNNEL, MOUNT)
 
-LEAVE = b"@leave@"
+LEAVE, PAUSE = b"@leave@", b"@pause@"
 
 _MARK = re.compile(rb"@([1-9])@")
 
@@ -102,7 +103,7 @@ class Hostile:
         return sorted({mark.decode() for mark in _MARK.findall(self.raw)})
 
     def bytes(self, base: str, host: str, marks: Mapping[str, str]) -> bytes:
-        """Put in what the placeholders stand for, but for ``LEAVE``."""
+        """Put in what the placeholders stand for, but for ``LEAVE`` and ``PAUSE``."""
         data = filled(self.raw, base, host, marks)
         before, opened, rest = data.partition(b"@<")
         if not opened:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
 from raw_client import RawClient, Reply, connected
-from security.hostile import FORWARD, LEAVE, MOUNT, PROBLEMS, TUNNEL, End, Expected, Hostile, Sent, filled
-from security.recorder import Recorded, Recorder
+from security.hostile import (
+    FORWARD,
+    LEAVE,
+    MOUNT,
+    PAUSE,
+    PROBLEMS,
+    TUNNEL,
+    End,
+    Expected,
+    Hostile,
+    Sent,
+    filled,
+)
+from security.line import Line
+from security.recorder import Recorded
 
 PATIENCE = 20.0  # seconds until an input counts as hung
 NAMED = frozenset({501, 505})
@@ -21,14 +33,11 @@ _SENTINEL = "9"
 _numbers = count()
 
 
-@dataclass
-class Line:
-    """The way from a client through the proxy to the recorders."""
-
-    proxy: str
-    context: ssl.SSLContext
-    plain: Recorder
-    secure: Recorder
+async def _send(client: RawClient, data: bytes) -> None:
+    for piece in data.split(PAUSE):
+        await client.send(piece)
+        for _ in range(50):  # rounds of the loop that the proxy runs on as well
+            await asyncio.sleep(0)
 
 
 @dataclass
@@ -68,12 +77,12 @@ class Trial:
 
     async def _talk(self, client: RawClient) -> None:
         first, *others = self.item.bytes(self.base, self.recorder.host, self.marks).split(LEAVE)
-        await client.send(first)
+        await _send(client, first)
         for later in others:
             if (leave := await client.reply()).status != 100:
                 self.wrong.append(f"no leave to go on: {leave!r}")
                 return
-            await client.send(later)
+            await _send(client, later)
         if self.expected.end is End.CUT:
             await self._leave(client)
             return

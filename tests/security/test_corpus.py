@@ -11,7 +11,8 @@ import asyncio
 import pytest
 
 from security.hostile import WAYS, Class, read
-from security.sending import Line, Trial
+from security.line import Line
+from security.sending import Trial
 
 CLASSES = list(read())
 AT_ONCE = 24

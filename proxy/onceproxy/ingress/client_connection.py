@@ -144,8 +144,10 @@ class ClientConnection(RequestHandler):
             payloads.append(self._current_request.content)
         for payload in payloads:
             if not payload.is_eof():
-                payload.set_exception(web.RequestPayloadError("malformed"))
-                payload.feed_eof()
+                _break_off(payload)
+                # Whoever was woken by the end of a chunk in the same piece looks for more without asking
+                # whether anything is wrong. To them an end now would be that of a whole body.
+                asyncio.get_running_loop().call_soon(_end, payload)
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None and self._head_timeout > 0 and self.transport is not None:
@@ -166,6 +168,15 @@ class ClientConnection(RequestHandler):
             )
             self.transport.write(problem_bytes(Problem(ProblemType.REQUEST_TIMEOUT, detail)))
             self.force_close()
+
+
+def _break_off(payload: StreamReader) -> None:
+    payload.set_exception(web.RequestPayloadError("malformed"))
+
+
+def _end(payload: StreamReader) -> None:
+    _break_off(payload)
+    payload.feed_eof()
 
 
 class ClientServer(web.Server):

@@ -191,6 +191,9 @@ _LATE = {
     "line-feeds": b"5\nhello\n0\n\n" + HIDDEN,
     "trailer": b"5\r\nhello\r\n0\r\nX-Sum : 1\r\n\r\n",
     "request": HIDDEN,
+    # The end of a chunk wakes whoever reads, together with what is wrong behind it.
+    "end-of-a-chunk-and-junk": b"5\r\nhello@pause@\r\n0\r\n\rX" + HIDDEN,
+    "end-of-a-chunk-and-no-size": b"5\r\nhello@pause@\r\nX\r\n",
 }
 
 
