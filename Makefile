@@ -8,9 +8,10 @@ CLIENTS := $(VENV)/.clients
 BENCHES := $(VENV)/.bench
 PEERS := build/peers
 JOBS ?= 2
+FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test memory lint types imports audit check chaos bench peers package corpus schema lock clean
+.PHONY: help install serve demo test memory lint types imports audit check chaos bench peers package fuzz corpus schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -82,6 +83,9 @@ package: $(STAMP) ## Build the distributions and try the wheel in an environment
 	rm -rf build/wheel-check && $(PYTHON) -m venv build/wheel-check
 	build/wheel-check/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	cd build && wheel-check/bin/onceproxy --version && wheel-check/bin/onceproxy check && wheel-check/bin/onceproxy presets stripe | cmp - ../config/presets/stripe.yaml
+
+fuzz: $(STAMP) ## Try new random inputs on all that reads, and keep in build/fuzz what fails: FUZZ_SECONDS=600
+	$(BIN)/python tests/fuzz/run.py $(FUZZ_SECONDS)
 
 corpus: $(STAMP) ## Write the corpus of hostile requests and answers anew from its sources
 	PYTHONPATH=tests $(BIN)/python tests/security/generate.py
