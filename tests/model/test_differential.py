@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from model.comparing import CLOSE, same_receipt, same_tables
 from model.store import LEASE, ModelStore
 from onceproxy.core.outcomes import OutcomeKind
 from onceproxy.core.policies import AfterTtl, InDoubt
@@ -35,11 +36,10 @@ SETTLE = 100.0
 WINDOW = 1_000.0
 TTL = 5_000.0
 TOMBSTONE = 20_000.0
-CLOSE = 10.0  # seconds that the real clock may go on within an example
 
 EXAMPLES, STEPS = 100, 40
 
-NAMES = ("pay", "pay", "pay", "refund")
+NAMES = ("pay", "pay", "pay", "refund", "order")
 KINDS: dict[OutcomeKind, Settlement] = {
     OutcomeKind.COMPLETED: completed(),
     OutcomeKind.RELEASED: released(),
@@ -65,6 +65,10 @@ actions = st.builds(
     st.sampled_from((InDoubt.REFUSE, InDoubt.RESEND, InDoubt.EXECUTE)),
     st.sampled_from(AfterTtl),
 )
+# Of different receipts: which of two of the same comes first is not told.
+together = st.lists(
+    st.tuples(actions, instances), min_size=2, max_size=3, unique_by=lambda one: one[0].request_id
+)
 
 
 class Both(RuleBasedStateMachine):
@@ -79,6 +83,8 @@ class Both(RuleBasedStateMachine):
         self.model = ModelStore()
         self.claims: list[tuple[Claim, Action]] = []
         self.tokens = 0
+        self.new_claims = claims.new_claims(self.connections)
+        self.endings = settlements.endings(self.connections)
         for table in ("receipts", "events", "instances"):
             self.await_(self.database.execute(f"DELETE FROM {table}"))
         self.started = 0
@@ -125,14 +131,33 @@ class Both(RuleBasedStateMachine):
         if row.state is State.CLAIMED or not self.model.live(row.instance):
             self._claim(action, claim.token, row.instance)
 
+    @rule(asked=together)
+    def many_claim_at_once(self, asked: list[tuple[Action, int]]) -> None:
+        work, expected = [], []
+        for action, which in asked:
+            self.tokens += 1
+            token, instance = UUID(int=self.tokens), self.instances[which]
+            expected.append(self.model.claim(action, token, instance))
+            work.append(self._ask(action, token, instance, self.new_claims))
+        found = self.await_(_all(work))
+        for (action, _), one, other in zip(asked, found, expected, strict=True):
+            self._compare(action, one, other)
+
     def _claim(self, action: Action, token: UUID, instance: int) -> None:
         expected = self.model.claim(action, token, instance)
+        self._compare(action, self.await_(self._ask(action, token, instance)), expected)
+
+    async def _ask(
+        self, action: Action, token: UUID, instance: int, new: claims.NewClaims | None = None
+    ) -> Claim | Receipt | None:
         try:
-            found: Claim | Receipt | None = self.await_(
-                claims.claim(self.connections, action, token, _uuid(instance))
-            )
+            return await claims.claim(self.connections, action, token, _uuid(instance), new)
         except claims.InstanceNotLive:
-            found = None
+            return None
+
+    def _compare(
+        self, action: Action, found: Claim | Receipt | None, expected: Claim | Receipt | None
+    ) -> None:
         assert type(found) is type(expected)
         if isinstance(found, Claim) and isinstance(expected, Claim):
             assert (found.attempt, found.doubtful) == (expected.attempt, expected.doubtful)
@@ -141,7 +166,7 @@ class Both(RuleBasedStateMachine):
             )
             self.claims.append((found, action))
         elif isinstance(found, Receipt) and isinstance(expected, Receipt):
-            _same(found, expected)
+            same_receipt(found, expected)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), kind=st.sampled_from(OutcomeKind))
@@ -154,13 +179,28 @@ class Both(RuleBasedStateMachine):
 
         assert found is expected
 
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def many_attempts_settle_at_once(self, data: st.DataObject) -> None:
+        one = st.tuples(st.sampled_from(self.claims), st.sampled_from(OutcomeKind))
+        ended = data.draw(st.lists(one, min_size=1, max_size=3, unique_by=lambda one: one[0][0].request_id))
+        work, expected = [], []
+        for (claim, _), kind in ended:
+            settlement = KINDS[kind]
+            expected.append(self.model.settle(claim, kind, settlement.attempt.response))
+            work.append(
+                settlements.settle(self.connections, claim, settlement, _uuid(1), together=self.endings)
+            )
+
+        assert self.await_(_all(work)) == expected
+
     @rule(name=names)
     def somebody_reads(self, name: str) -> None:
         expected = self.model.read(an_action(name).request_id)
         seen = self.await_(reading.look(self.connections, an_action(name).request_id))
         assert (seen is None) == (expected is None)
         if seen is not None and expected is not None:
-            _same(seen.receipt, expected)
+            same_receipt(seen.receipt, expected)
 
     @precondition(lambda self: self._doubtful())
     @rule(
@@ -231,52 +271,16 @@ class Both(RuleBasedStateMachine):
         return points
 
     @invariant()
-    def they_are_the_same(self) -> None:
-        rows = self.await_(self.database.fetch(ROWS))
-        assert {row["request_id"]: tuple(row.values())[1:] for row in rows} == {
-            request_id.digest: (
-                row.state.value,
-                row.previous.value,
-                row.attempt,
-                row.token,
-                row.action.fingerprint,
-                row.source.value,
-                row.response.status if row.response is not None else None,
-                row.expires is not None,
-                row.forget is not None,
-            )
-            for request_id, row in self.model.rows.items()
-        }
-        events = self.await_(self.database.fetch("SELECT request_id, kind, attempt, state FROM events"))
-        assert sorted(tuple(event.values()) for event in events) == sorted(
-            (entry.request_id.digest, entry.kind, entry.attempt, entry.state.value)
-            for entry in self.model.events
-        )
+    def they_are_thesame_receipt(self) -> None:
+        self.await_(same_tables(self.database, self.model))
 
 
-ROWS = """SELECT request_id, state, previous, attempt, token, fingerprint, source,
-    CASE WHEN header_names IS NOT NULL THEN status END, expires_at IS NOT NULL, forget_at IS NOT NULL
-FROM receipts"""
+async def _all(work: list[Coroutine[Any, Any, T]]) -> list[T]:
+    return await asyncio.gather(*work)
 
 
 def _uuid(number: int) -> UUID:
     return UUID(int=10**9 + number)
-
-
-def _same(found: Receipt, expected: Receipt) -> None:
-    assert (found.state, found.attempt, found.fingerprint, found.credential, found.source) == (
-        expected.state,
-        expected.attempt,
-        expected.fingerprint,
-        expected.credential,
-        expected.source,
-    )
-    assert abs(found.age - expected.age) < CLOSE
-    assert abs(found.first_age - expected.first_age) < CLOSE
-    assert abs(found.lease_left - expected.lease_left) < CLOSE
-    assert (found.response is None) == (expected.response is None)
-    if found.response is not None and expected.response is not None:
-        assert found.response.body.read() == expected.response.body.read()
 
 
 def test_the_store_does_what_the_model_does(postgres: EmbeddedServer) -> None:

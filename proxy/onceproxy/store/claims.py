@@ -7,8 +7,10 @@ our own token, and is our claim.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -18,10 +20,12 @@ from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
 from onceproxy.core.rules import FreshKey
 from onceproxy.core.states import State
 from onceproxy.guard.ports import StoreUnavailable
+from onceproxy.store.batching import TRY as BATCH_TRY
+from onceproxy.store.batching import Batched, Lane, NotBatched
 from onceproxy.store.confirming import confirm
-from onceproxy.store.connection import Connections
+from onceproxy.store.connection import Connections, Run
 from onceproxy.store.reading import look
-from onceproxy.store.rows import action_values
+from onceproxy.store.rows import action_values, new_claim_values
 
 TRY = 5.0  # seconds for one statement
 ROUNDS = 10  # a receipt that is free when read and taken when claimed, ten times over, is no accident
@@ -31,29 +35,57 @@ class InstanceNotLive(StoreUnavailable):
     """The database no longer believes that this instance is alive."""
 
 
-async def claim(connections: Connections, action: Action, token: UUID, instance: UUID) -> Claim | Receipt:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a claim is asked for with."""
+
+    action: Action
+    token: UUID
+    instance: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a statement says of one claim, as ``claim`` does in ``sql/claims.sql``."""
+
+    live: bool
+    attempt: int | None = None
+    resent_at: float | None = None
+
+
+NewClaims = Lane[Asked, Tried]
+
+
+def new_claims(connections: Connections, batched: Batched | None = None) -> NewClaims:
+    """Return where claims of actions that have no receipt yet are made, many at once."""
+    return Lane("claims", partial(_claim_new, connections), batched=batched)
+
+
+async def claim(
+    connections: Connections, action: Action, token: UUID, instance: UUID, new: NewClaims | None = None
+) -> Claim | Receipt:
     """Claim ``action`` for ``instance`` under ``token``, or return the receipt that stands in the way.
 
     That may be the one of an earlier action like it, where the route holds those. Safe to repeat with the
-    same token. Raises what asyncpg raises.
+    same token. ``new``: where to try first, with others; what comes of nothing there is tried alone. Raises
+    what asyncpg raises.
 
     Raises:
         InstanceNotLive: the instance's lease ran out, or it was ended.
         StoreUnavailable: others claim and release the action faster than we can look.
     """
     request_id = action.request_id
-    for _ in range(ROUNDS):
-        row, like = await _try(
-            connections, action, (request_id.digest, token, instance, *action_values(action))
-        )
-        if row is None:
+    asked = Asked(action, token, instance)
+    for turn in range(ROUNDS):
+        tried, like = await _try(connections, asked, new if turn == 0 else None)
+        if tried is None:
             assert like is not None
             if (earlier := await look(connections, like)) is not None:
                 return earlier.receipt
             continue  # purged since
-        if row["attempt"] is not None:
-            claimed = Claim(request_id, token, row["attempt"], like=like)
-            return _resent(claimed, action, row["resent_at"]) if row["resent_at"] is not None else claimed
+        if tried.attempt is not None:
+            claimed = Claim(request_id, token, tried.attempt, like=like)
+            return _resent(claimed, action, tried.resent_at) if tried.resent_at is not None else claimed
         seen = await look(connections, request_id)
         if seen is not None and seen.token == token:
             # An earlier try of ours got through. If it is lost already, then so is our lease.
@@ -65,7 +97,7 @@ async def claim(connections: Connections, action: Action, token: UUID, instance:
             claimed = Claim(request_id, token, seen.receipt.attempt)
             resent = seen.previous is State.IN_DOUBT
             return _resent(claimed, action, seen.receipt.first_age) if resent else claimed
-        if not row["live"]:
+        if not tried.live:
             raise InstanceNotLive("this instance's lease ran out: it may not claim until it has a new one")
         if seen is not None and not _is_free(seen.receipt, action):
             return seen.receipt
@@ -78,21 +110,51 @@ def _resent(claim: Claim, action: Action, first_age: float) -> Claim:
 
 
 async def _try(
-    connections: Connections, action: Action, values: tuple[object, ...]
-) -> tuple[asyncpg.Record | None, RequestId | None]:
-    """Return what the claim returned (None: it was not even tried), and an earlier action like this one."""
+    connections: Connections, asked: Asked, new: NewClaims | None
+) -> tuple[Tried | None, RequestId | None]:
+    """Return what came of a claim (None: it was not even tried), and an earlier action like this one."""
+    action = asked.action
     likeness = action.likeness
     if likeness is None or likeness.treatment is FreshKey.ALLOW:
-        return await connections.run("claim", *values, timeout=TRY), None
+        if new is not None:
+            try:
+                return await new.ask(action.request_id.digest, asked, _size(action)), None
+            except NotBatched:
+                pass  # it may be ours by now: as after any commit that is not known
+        return await _alone(connections, asked), None
     question = (action.request_id.digest, likeness.digest, timedelta(seconds=likeness.window))
     if likeness.treatment is FreshKey.WARN:
         found = await connections.run("find_like", *question, timeout=TRY)
-        return await connections.run("claim", *values, timeout=TRY), _request_id(found)
+        return await _alone(connections, asked), _request_id(found)
     # Of two that come at the same instant, the second one looks when the first one's claim is committed.
     async with connections.transaction(TRY) as run:
         await run("lock_likeness", int.from_bytes(likeness.digest[:8], "big", signed=True))
         like = _request_id(await run("find_like", *question))
-        return (await run("claim", *values) if like is None else None), like
+        return (await _alone(connections, asked, run) if like is None else None), like
+
+
+async def _alone(connections: Connections, asked: Asked, run: Run | None = None) -> Tried:
+    values = (asked.action.request_id.digest, asked.token, asked.instance, *action_values(asked.action))
+    row = await (run("claim", *values) if run is not None else connections.run("claim", *values, timeout=TRY))
+    assert row is not None
+    return Tried(row["live"], row["attempt"], row["resent_at"])
+
+
+async def _claim_new(connections: Connections, batch: Sequence[Asked]) -> Sequence[Tried]:
+    rows = [
+        (one.action.request_id.digest, one.token, one.instance, *new_claim_values(one.action))
+        for one in batch
+    ]
+    row = await connections.run("claim_new", *zip(*rows, strict=True), timeout=BATCH_TRY)
+    assert row is not None
+    live, claimed = set(row["live"]), set(row["claimed"])
+    return [
+        Tried(one.instance in live, 1 if one.action.request_id.digest in claimed else None) for one in batch
+    ]
+
+
+def _size(action: Action) -> int:
+    return len(action.url) + sum(len(part) for part in action.scope)
 
 
 def _request_id(row: asyncpg.Record | None) -> RequestId | None:

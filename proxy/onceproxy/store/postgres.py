@@ -22,25 +22,25 @@ from onceproxy.guard.ports import (
 )
 from onceproxy.store import retention, sweeping
 from onceproxy.store.abandoned import Abandoned
-from onceproxy.store.claims import InstanceNotLive, claim
-from onceproxy.store.connection import Connections, connect_patiently
-from onceproxy.store.durability import check_server
-from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, DataDirUnusable, is_outage
+from onceproxy.store.batching import Batched
+from onceproxy.store.claims import InstanceNotLive, claim, new_claims
+from onceproxy.store.connection import Connections
+from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
 from onceproxy.store.leases import Lease
 from onceproxy.store.parts import Parts
 from onceproxy.store.periodic import Periodic
+from onceproxy.store.preparing import gone, prepare
 from onceproxy.store.reading import look
 from onceproxy.store.resolutions import resolve
 from onceproxy.store.retrying import persist
-from onceproxy.store.schema import migrate
-from onceproxy.store.settlements import settle
-from onceproxy.store.statements import sql
+from onceproxy.store.settlements import endings, settle
 from onceproxy.store.watching import Watching
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds that a verb keeps trying through an outage
 COUNT_TRY = 2.0  # seconds for the count of a replay
+LAST_BATCH = 1.0  # seconds at close for batches under way
 GIVE_BACK = 1.0  # seconds at close for claims that are being given back
 
 
@@ -54,8 +54,12 @@ class PostgresStore:
         watching: Watching,
         credential_key: bytes,
         patience: float,
+        batched: Batched | None = None,
     ) -> None:
         self._connections = connections
+        self._new_claims = new_claims(connections, batched)
+        self._endings = endings(connections, batched)
+        self._refused: set[UUID] = set()
         self._lease = lease
         self._watching = watching
         self._abandoned = Abandoned(connections)
@@ -79,6 +83,7 @@ class PostgresStore:
         data_dir: Path | None = None,
         pool_size: int = 10,
         patience: float = PATIENCE,
+        batched: Batched | None = None,
     ) -> PostgresStore:
         """Connect, check the server, migrate the schema and register as an instance.
 
@@ -92,6 +97,7 @@ class PostgresStore:
                 by its lease alone.
             pool_size: connections at most, 2 or more; one more listens for news.
             patience: seconds that a verb keeps trying through an outage.
+            batched: is told of each batch of claims or settlements.
 
         Raises:
             DatabaseUnreachable: no connection, or refused for good.
@@ -106,13 +112,13 @@ class PostgresStore:
             raise ValueError("the heartbeat must fit into the lease more than twice")
         if pool_size < 2:
             raise ValueError("the pool needs two connections: one is reserved for settlements")
-        key = await _prepare(url, connect_timeout, allow_unsafe_durability=allow_unsafe_durability)
+        key = await prepare(url, connect_timeout, allow_unsafe_durability=allow_unsafe_durability)
         try:
             connections = await Connections.open(url, pool_size)
         except DATABASE_ERRORS as error:
-            raise _gone(error) from error
+            raise gone(error) from error
         life = Lease(connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir)
-        store = cls(connections, life, Watching(url), key, patience)
+        store = cls(connections, life, Watching(url), key, patience, batched)
         try:
             await life.begin()
             await store._watching.start()
@@ -123,13 +129,14 @@ class PostgresStore:
             raise
         except DATABASE_ERRORS as error:
             await store.close()
-            raise _gone(error) from error
+            raise gone(error) from error
         return store
 
     async def close(self) -> None:
         """Hand over: this instance ends, and its open claims are in doubt for whoever sees them first."""
         for chore in self._chores:
             await chore.stop()
+        await asyncio.gather(self._new_claims.close(LAST_BATCH), self._endings.close(LAST_BATCH))
         await self._abandoned.close(GIVE_BACK)
         await self._watching.stop()
         await self._lease.end()
@@ -163,7 +170,9 @@ class PostgresStore:
         instance = self._lease.check()
         asked = self._lease.now()
         try:
-            result = await persist(lambda: claim(self._connections, action, token, instance), self._patience)
+            result = await persist(
+                lambda: claim(self._connections, action, token, instance, self._new_claims), self._patience
+            )
         except (asyncio.CancelledError, StoreUnavailable, *DATABASE_ERRORS) as error:
             if isinstance(error, InstanceNotLive):
                 self._lease.distrust(instance)
@@ -188,14 +197,18 @@ class PostgresStore:
 
         async def once() -> Settled:
             await self._parts.write(claim, settlement)
-            return await settle(self._connections, claim, settlement, self._lease.instance)
+            # What was refused once would make every batch fail that it is in.
+            together = self._endings if claim.token not in self._refused else None
+            return await settle(self._connections, claim, settlement, self._lease.instance, together)
 
         try:
             settled = await persist(once, self._patience, bounded=False)
         except DATABASE_ERRORS as error:
             # A mistake, of ours or with the tables. What happened must outlive that until somebody mends it.
             log.exception("the database refuses a settlement")
+            self._refused.add(claim.token)
             raise SettlementRefused(f"the database refuses it: {type(error).__name__}") from error
+        self._refused.discard(claim.token)
         self._lease.forget(claim.token)
         self._watching.wake(claim.request_id.digest)
         return settled
@@ -269,22 +282,3 @@ class PostgresStore:
     async def _collect(self) -> None:
         log.info("removed what has expired: %s", await retention.collect(self._connections))
         await sweeping.forget_instances(self._connections)
-
-
-async def _prepare(url: str, connect_timeout: float, *, allow_unsafe_durability: bool) -> bytes:
-    connection = await connect_patiently(url, connect_timeout)
-    try:
-        await check_server(connection, allow_unsafe_durability=allow_unsafe_durability)
-        await migrate(connection)
-        return bytes(await connection.fetchval(sql("read_key"), "credentials"))
-    except DATABASE_ERRORS as error:
-        raise _gone(error) from error
-    finally:
-        connection.terminate()
-
-
-def _gone(error: Exception) -> Exception:
-    """Put an outage after the first connection into words; other errors stay as they are."""
-    if not is_outage(error):
-        return error
-    return DatabaseUnreachable(f"the database went away while the store was opened: {error}")

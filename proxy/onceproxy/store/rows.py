@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -49,6 +50,32 @@ def action_values(action: Action) -> tuple[Any, ...]:
         policy.in_doubt.value,
         action.likeness.digest if action.likeness is not None else None,
     )
+
+
+def new_claim_values(action: Action) -> tuple[Any, ...]:
+    """The parameters $4 to $14 of the statement ``claim_new``, for one action."""
+    kind, canonical, scope, *rest = action_values(action)
+    *rest, ttl, tombstone, _, _, _, likeness = rest
+    return (kind, canonical, text_of_array(scope), *rest, ttl, tombstone, likeness)
+
+
+def claimed_values(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The parameters $4 to $16 of ``settle_claimed``, for one attempt, from those of ``settle``."""
+    state, status, reason, names, lines, *rest = values
+    return (state, status, reason, text_of_array(names), text_of_array(lines), *rest)
+
+
+def text_of_array(items: Sequence[str | bytes] | None) -> str | None:
+    """Write an array of texts, or of bytes, as Postgres reads one: an array of such arrays may be ragged."""
+    if items is None:
+        return None
+    return "{" + ",".join(_quoted(item) for item in items) + "}"
+
+
+def _quoted(item: str | bytes) -> str:
+    if isinstance(item, bytes):
+        return rf'"\\x{item.hex()}"'
+    return '"' + item.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
 def _window(seconds: float | None) -> timedelta | None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from uuid import UUID, uuid5
 
 from onceproxy.core.outcomes import OutcomeKind
 from onceproxy.core.receipts import Claim
 from onceproxy.core.states import State
 from onceproxy.guard.ports import Settled, Settlement, StoreUnavailable
+from onceproxy.store.batching import TRY as BATCH_TRY
+from onceproxy.store.batching import Batched, Lane, NotBatched
 from onceproxy.store.confirming import confirm
 from onceproxy.store.connection import Connections
-from onceproxy.store.rows import evidence_values, parts_of, settlement_values
+from onceproxy.store.rows import claimed_values, evidence_values, parts_of, settlement_values
 
 TRY = 5.0  # seconds for one statement; no body in it is larger than a part
+SMALL = 64 * 1024  # bytes of a body up to which it goes with others: a larger one would hold them up
 
 # What it means for the audit trail when a superseded attempt comes with this.
 _SUPERSEDED = {
@@ -26,24 +31,45 @@ class PartsMissing(StoreUnavailable):
     """Parts of a body that were written are not there: the server crashed and forgot them."""
 
 
-async def settle(connections: Connections, claim: Claim, settlement: Settlement, instance: UUID) -> Settled:
+Values = tuple[object, ...]
+Endings = Lane[Values, bool]
+
+
+def endings(connections: Connections, batched: Batched | None = None) -> Endings:
+    """Return where attempts whose claims stand are settled, many at once; it says whether one was."""
+    return Lane("settlements", partial(_settle_claimed, connections), batched=batched)
+
+
+async def settle(
+    connections: Connections,
+    claim: Claim,
+    settlement: Settlement,
+    instance: UUID,
+    together: Endings | None = None,
+) -> Settled:
     """Write ``settlement`` if the receipt is still the claim's, or else keep it in the audit trail.
 
-    Safe to repeat: events have ids that are made from the token. Raises what asyncpg raises.
+    Safe to repeat: events have ids that are made from the token. ``together``: where to try first, with
+    others; what comes of nothing there is tried alone. Raises what asyncpg raises.
 
     Raises:
         PartsMissing: not all parts of its body are there.
         ValueError: the settlement says completed and brings no response.
     """
     digest, kind = claim.request_id.digest, settlement.outcome.kind
+    whose, event = (digest, claim.token, claim.attempt), uuid5(claim.token, kind.value)
     values = settlement_values(settlement)
+    if together is not None and settlement.kept_size <= SMALL:
+        try:
+            if await together.ask(digest, (*whose, *claimed_values(values), event), settlement.kept_size):
+                return Settled.STORED
+        except NotBatched:
+            pass  # it may be stored by now: as after any commit that is not known
     row = await connections.run(
         "settle",
-        digest,
-        claim.token,
-        claim.attempt,
+        *whose,
         *values,
-        uuid5(claim.token, kind.value),
+        event,
         parts_of(settlement),
         timeout=TRY,
         reserved=True,
@@ -85,3 +111,10 @@ async def settle(connections: Connections, claim: Claim, settlement: Settlement,
         reserved=True,
     )
     return Settled.STORED if note == OutcomeKind.IN_DOUBT else Settled.SUPERSEDED
+
+
+async def _settle_claimed(connections: Connections, batch: Sequence[Values]) -> Sequence[bool]:
+    row = await connections.run("settle_claimed", *zip(*batch, strict=True), timeout=BATCH_TRY, reserved=True)
+    assert row is not None
+    settled = set(row["settled"])
+    return [digest in settled for digest, *_ in batch]

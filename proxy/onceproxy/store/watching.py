@@ -21,6 +21,7 @@ from onceproxy.store.statements import sql
 log = logging.getLogger(__name__)
 
 CHANNEL = "onceproxy"
+DIGEST = 32  # bytes of a request_id
 CHECK_EVERY = 15.0  # seconds: a connection that died without a word (a cut cable) is found out by then
 CHECK_TIMEOUT = 5.0  # seconds
 
@@ -129,6 +130,8 @@ class Watching:
 
     def _heard(self, connection: object, pid: int, channel: str, payload: object) -> None:
         try:
-            self.wake(bytes.fromhex(str(payload)))
+            digests = bytes.fromhex(str(payload))  # of one receipt, or of a whole batch
+            for start in range(0, len(digests), DIGEST):
+                self.wake(digests[start : start + DIGEST])
         except ValueError:
             log.warning("heard news that is no request_id on channel %s", channel)

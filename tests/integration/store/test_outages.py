@@ -16,6 +16,8 @@ from onceproxy.guard.ports import Note, Settled, StoreUnavailable
 from onceproxy.store.postgres import PostgresStore
 from stores import OpenStore, an_action, completed, released
 
+FROM_THEN_ON = [Cut.ANSWER, *[Cut.REQUEST] * 100]  # the answer is lost, and nobody is there any more
+
 
 @pytest.fixture
 async def relay(database_url: str, tmp_path: Path) -> AsyncIterator[Relay]:
@@ -91,7 +93,7 @@ async def test_a_claim_that_was_given_up_is_given_back_when_the_database_is_back
 
     async def cut_off() -> None:
         # Commit, lose the answer, and find nobody at the second try.
-        relay.cuts.append(Cut.ANSWER)
+        relay.cuts += FROM_THEN_ON
         while not relay.done:
             await asyncio.sleep(0)
         sever.set()
@@ -104,6 +106,7 @@ async def test_a_claim_that_was_given_up_is_given_back_when_the_database_is_back
         while await history(an_action().request_id) != ["claimed"]:
             await asyncio.sleep(0.01)
     await relay.sever()
+    relay.cuts.clear()
     with pytest.raises(StoreUnavailable):
         await claiming
     await relay.restore()
@@ -120,12 +123,13 @@ async def test_a_claim_that_ends_in_a_mistake_of_ours_is_given_back(
     store: PostgresStore, relay: Relay, database: asyncpg.Connection, history: History
 ) -> None:
     """Its first try was committed and its answer lost; somebody changes the tables before the second one."""
-    relay.cuts.append(Cut.ANSWER)
+    relay.cuts += FROM_THEN_ON
     claiming = asyncio.create_task(store.claim(an_action()))
     async with asyncio.timeout(10):
         while not relay.done or await history(an_action().request_id) != ["claimed"]:
             await asyncio.sleep(0)
     await relay.sever()
+    relay.cuts.clear()
     await database.execute("ALTER TABLE receipts RENAME COLUMN route TO rout")
     await relay.restore()
     with pytest.raises(asyncpg.UndefinedColumnError):

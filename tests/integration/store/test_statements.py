@@ -25,7 +25,8 @@ async def test_the_server_understands_it(database: asyncpg.Connection, statement
 async def test_a_hot_statement_finds_its_row_by_request_id(
     database: asyncpg.Connection, statement: Statement
 ) -> None:
-    assert "request_id = $1::bytea" in statement.text or "$1::bytea, " in statement.text
+    by_request_id = ("request_id = $1::bytea", "$1::bytea, ", "$1::bytea[], ")
+    assert any(words in statement.text for words in by_request_id)
 
     prepared = await database.prepare(statement.text)
     parameters = [_neutral(parameter.name) for parameter in prepared.get_parameters()]

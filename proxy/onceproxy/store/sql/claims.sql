@@ -150,3 +150,43 @@ SELECT
         (SELECT state FROM receipts WHERE request_id = $1::bytea AND token = $2::uuid)
     ) AS state,
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM abandoned) AS notified;
+
+-- name: claim_new
+-- Claim many actions at once that have no receipt yet; those that have one are left to the statement `claim`.
+-- Arrays of the same length, a place for each action, no request_id twice: $1 request_ids, $2 tokens,
+-- $3 instances, $4 kinds, $5 canonicals, $6 scopes (each as the text of an array), $7 fingerprints,
+-- $8 credentials, $9 routes, $10 methods, $11 urls, $12 ttls, $13 tombstones, $14 likenesses.
+-- Returns one row: live (those of the instances whose own lease runs) and claimed (request_ids).
+-- In the order of request_id, so that two of these never wait for one another; and it waits for nothing but
+-- another's claim of the same action. Nobody is told: nobody can be waiting for what had no receipt.
+WITH owner AS MATERIALIZED (
+    SELECT instance_id
+    FROM instances
+    WHERE instance_id = ANY ($3::uuid[]) AND ended_at IS NULL AND lease_until > clock_timestamp()
+), claimed AS (
+    INSERT INTO receipts (
+        request_id, state, previous, attempt, token, instance, kind, canonical, scope, fingerprint, credential,
+        route, method, url, ttl, tombstone, likeness
+    )
+    SELECT
+        request_id, 'claimed', 'absent', 1, token, instance_id, kind, canonical, scope::text[], fingerprint,
+        credential, route, method, url, ttl, tombstone, likeness
+    FROM unnest(
+        $1::bytea[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::bytea[], $8::bytea[],
+        $9::text[], $10::text[], $11::text[], $12::interval[], $13::interval[], $14::bytea[]
+    ) AS asked (
+        request_id, token, instance, kind, canonical, scope, fingerprint, credential, route, method, url, ttl,
+        tombstone, likeness
+    )
+    JOIN owner ON owner.instance_id = asked.instance
+    ORDER BY request_id
+    ON CONFLICT (request_id) DO NOTHING
+    RETURNING request_id, attempt, instance
+), told AS (
+    INSERT INTO events (request_id, kind, attempt, instance, state)
+    SELECT request_id, 'claimed', attempt, instance, 'claimed'
+    FROM claimed
+)
+SELECT
+    ARRAY(SELECT instance_id FROM owner) AS live,
+    ARRAY(SELECT request_id FROM claimed) AS claimed;

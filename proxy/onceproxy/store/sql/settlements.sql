@@ -55,6 +55,75 @@ SELECT
     (SELECT whole FROM parted) AS whole,
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM settled) AS notified;
 
+-- name: settle_claimed
+-- Write what many attempts proved whose claims stand and are free; all others are left to the statement `settle`.
+-- Arrays of the same length, a place for each attempt, no request_id twice: $1 request_ids, $2 tokens,
+-- $3 attempts, $4 new states, $5 statuses, $6 reason phrases, $7 header names, $8 header values (each as the
+-- text of an array), $9 bodies, $10 body_kept, $11 body_sizes, $12 body_digests, $13 phases, $14 failures,
+-- $15 details, $16 conclusions, $17 event_ids. At most 120, which is as many as one piece of news can tell of.
+-- Returns one row, settled: their request_ids.
+-- It waits for no lock, so no two of these can wait for one another. The LIMIT takes all, and lets the planner
+-- expect few: it finds each row by its place then, and does not read the table, however small that was when the
+-- plan was made.
+WITH held AS MATERIALIZED (
+    SELECT asked.*, found.place
+    FROM unnest(
+        $1::bytea[], $2::uuid[], $3::integer[], $4::text[], $5::integer[], $6::bytea[], $7::text[], $8::text[],
+        $9::bytea[], $10::boolean[], $11::bigint[], $12::bytea[], $13::text[], $14::text[], $15::text[],
+        $16::text[], $17::uuid[]
+    ) AS asked (
+        request_id, token, attempt, state, status, reason, header_names, header_values, body, body_kept,
+        body_size, body_digest, phase, failure, detail, conclusion, event_id
+    )
+    CROSS JOIN LATERAL (
+        SELECT receipts.ctid AS place
+        FROM receipts
+        WHERE receipts.request_id = asked.request_id
+            AND receipts.token = asked.token
+            AND receipts.attempt = asked.attempt
+            AND receipts.state = 'claimed'
+        FOR UPDATE SKIP LOCKED
+    ) AS found
+    LIMIT cardinality($1::bytea[])
+), settled AS (
+    UPDATE receipts SET
+        state = held.state,
+        previous = receipts.state,
+        changed_at = clock_timestamp(),
+        expires_at = CASE held.state WHEN 'completed' THEN clock_timestamp() + ttl END,
+        forget_at = CASE WHEN held.state <> 'in_doubt' THEN clock_timestamp() + ttl + tombstone END,
+        status = held.status,
+        reason = held.reason,
+        header_names = held.header_names::bytea[],
+        header_values = held.header_values::bytea[],
+        body = held.body,
+        in_parts = false,
+        source = 'upstream',
+        body_kept = held.body_kept,
+        body_size = held.body_size,
+        body_digest = held.body_digest,
+        phase = held.phase,
+        failure = held.failure,
+        detail = held.detail,
+        conclusion = held.conclusion
+    FROM held
+    WHERE receipts.ctid = held.place
+    RETURNING
+        receipts.request_id, receipts.attempt, receipts.instance, receipts.state, receipts.phase,
+        receipts.conclusion, receipts.detail, held.event_id
+), event AS (
+    INSERT INTO events (request_id, event_id, kind, attempt, instance, state, phase, reason, detail)
+    SELECT request_id, event_id, state, attempt, instance, state, phase, conclusion, detail
+    FROM settled
+)
+SELECT
+    ARRAY(SELECT request_id FROM settled) AS settled,
+    (
+        SELECT pg_notify('onceproxy', string_agg(encode(request_id, 'hex'), ''))
+        FROM settled
+        HAVING count(*) > 0
+    ) AS notified;
+
 -- name: whose
 -- Say whose the receipt is now, after a settlement was refused.
 -- $1 request_id. Returns at most one row.
