@@ -16,6 +16,7 @@ PARTS = {
     "bodies": "Cost by the size of the body",
     "processes": "Several proxies over one database",
     "routes": "Cost by the number of routes",
+    "store": "The store alone",
 }
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PLOTS = PAGE.parent / "performance"

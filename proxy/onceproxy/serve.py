@@ -154,7 +154,8 @@ async def start(settings: Settings) -> Proxy:
     users, token = _doors(settings)
     async with AsyncExitStack() as parts:
         authority = await asyncio.to_thread(Authority.load_or_create, ca_directory(settings))
-        store = await _open_store(settings, parts)
+        metrics = Metrics()
+        store = await _open_store(settings, parts, metrics)
         upstream = UpstreamClient(
             UpstreamSettings(
                 connect_timeout=settings.limits.connect_timeout,
@@ -164,7 +165,6 @@ async def start(settings: Settings) -> Proxy:
             upstream_context(settings.tls.upstream_ca),
         )
         parts.push_async_callback(upstream.aclose)
-        metrics = Metrics()
         spool = SpoolDirectory(spool_directory(settings), store.credential_key, settings.limits.spool)
         guard = Guard(
             store,
@@ -217,7 +217,7 @@ async def _listen(listener: Listener | AdminListener, address: Address, setting:
     return f"http://{host}:{port}"
 
 
-async def _open_store(settings: Settings, parts: AsyncExitStack) -> PostgresStore:
+async def _open_store(settings: Settings, parts: AsyncExitStack, metrics: Metrics) -> PostgresStore:
     url = settings.database
     if url == "embedded":
         server = await start_embedded(settings.data_dir)
@@ -231,6 +231,7 @@ async def _open_store(settings: Settings, parts: AsyncExitStack) -> PostgresStor
         lease=settings.limits.lease,
         heartbeat=settings.limits.lease / 4,
         data_dir=settings.data_dir,
+        batched=metrics.batch,
     )
     parts.push_async_callback(store.close)
     return store

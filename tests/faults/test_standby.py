@@ -65,6 +65,28 @@ async def test_a_commit_whose_wait_for_the_standby_is_cut_short_is_not_believed(
 
 
 @pytest.mark.parametrize("verb", ["claim", "settle"])
+async def test_of_a_batch_whose_wait_for_the_standby_is_cut_short_none_is_believed(
+    store: PostgresStore, server: Server, verb: str
+) -> None:
+    names = ("a", "b", "c")
+    claims = [await store.claim(an_action(name)) for name in names] if verb == "settle" else []
+    await synchronous(server, "nobody")
+    asking: list[asyncio.Task[object]] = [
+        *(asyncio.create_task(store.settle(one, completed())) for one in claims if isinstance(one, Claim)),
+        *(asyncio.create_task(store.claim(an_action(name))) for name in names if not claims),
+    ]
+    await server.until(WAITING)
+
+    await server.execute(f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {BY_THE_STORE}")
+    await server.until(f"SELECT count(*) > 0 FROM pg_stat_activity WHERE {BY_THE_STORE} AND {CONFIRMING}")
+    assert not any(task.done() for task in asking)
+
+    await synchronous(server, "")
+    results = await asyncio.gather(*asking)
+    assert all(one is Settled.STORED or (isinstance(one, Claim) and one.attempt == 1) for one in results)
+
+
+@pytest.mark.parametrize("verb", ["claim", "settle"])
 async def test_a_connection_that_is_cut_within_the_commit(server: Server, tmp_path: Path, verb: str) -> None:
     async with (
         Relay(server.url, tmp_path) as relay,

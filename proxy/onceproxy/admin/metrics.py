@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from onceproxy.core.limits import Limit
+
+BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 120)  # the last one is the most that a batch may have
 
 
 class Metrics:
@@ -42,6 +44,13 @@ class Metrics:
             ["limit"],
             registry=self._registry,
         )
+        self._batch_rows = Histogram(
+            "onceproxy_batch_rows",
+            "How many claims, or settlements, were written in one statement and one commit.",
+            ["lane"],
+            buckets=BATCH_ROWS,
+            registry=self._registry,
+        )
 
     def executed_twice(self, route: str) -> None:
         """Count an attempt that another one had superseded."""
@@ -59,6 +68,10 @@ class Metrics:
         """Count what a limit had no room for."""
         self._limits_hit.labels(limit.value).inc()
 
+    def batch(self, lane: str, rows: int) -> None:
+        """Count a batch of ``rows`` claims or settlements."""
+        self._batch_rows.labels(lane).observe(rows)
+
     def page(self) -> bytes:
-        """Return all counters in the text format of Prometheus."""
+        """Return all that was counted in the text format of Prometheus."""
         return generate_latest(self._registry)

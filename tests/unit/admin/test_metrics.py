@@ -18,8 +18,10 @@ def samples(metrics: Metrics) -> dict[str, list[tuple[dict[str, str], float]]]:
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in text_string_to_metric_families(metrics.page().decode("utf-8")):
         for sample in family.samples:
-            if not sample.name.endswith("_created"):
-                found.setdefault(sample.name, []).append((sample.labels, sample.value))
+            # Of a histogram, which is named without a suffix in the docs, the sum.
+            name = sample.name.removesuffix("_sum") if family.type == "histogram" else sample.name
+            if not name.endswith(("_created", "_bucket", "_count")):
+                found.setdefault(name, []).append((sample.labels, sample.value))
     return found
 
 
@@ -31,6 +33,7 @@ def counted() -> Metrics:
     for route in ("r", "r", "s"):
         metrics.looks_repeated(route)
     metrics.limit_hit(Limit.QUEUE)
+    metrics.batch("claims", 7)
     return metrics
 
 
@@ -40,12 +43,15 @@ def test_what_is_counted_is_on_the_page() -> None:
         "onceproxy_observed_total": [({"route": "r", "would": "would-replay"}, 1.0)],
         "onceproxy_looks_repeated_total": [({"route": "r"}, 2.0), ({"route": "s"}, 1.0)],
         "onceproxy_limits_hit_total": [({"limit": "queue"}, 1.0)],
+        "onceproxy_batch_rows": [({"lane": "claims"}, 7.0)],
     }
 
 
 def test_the_docs_name_each_metric_and_its_labels_and_no_other() -> None:
     page = {name: set(found[0][0]) for name, found in samples(counted()).items()}
-    families = re.findall(r"^# TYPE (\w+) counter$", Metrics().page().decode("utf-8"), re.MULTILINE)
+    families = re.findall(
+        r"^# TYPE (\w+) (?:counter|histogram)$", Metrics().page().decode("utf-8"), re.MULTILINE
+    )
 
     assert {name: set(re.findall(r"`(\w+)`", labels)) for name, labels, _ in ROW.findall(DOCS)} == page
     assert sorted(families) == sorted(page), "each metric is counted above"
