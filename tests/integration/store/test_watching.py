@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import asyncpg
 import pytest
@@ -35,6 +36,20 @@ async def test_a_settlement_wakes_the_watchers_of_both_stores(
         assert not waiting.done()
 
         await here.settle(held, settlement)
+
+        async with asyncio.timeout(SOON):
+            await waiting
+
+
+async def test_what_is_settled_together_is_news_of_each(open_store: OpenStore) -> None:
+    here, there = await open_store(), await open_store()
+    held = [await claim(here, name) for name in ("a", "b", "c")]
+    with ExitStack() as watches:
+        far = [watches.enter_context(there.watch(one.request_id)) for one in held]
+        await asyncio.gather(*(watch.news(0.3) for watch in far))
+        waiting = asyncio.gather(*(watch.news(LONG) for watch in far))
+
+        await asyncio.gather(*(here.settle(one, completed()) for one in held))
 
         async with asyncio.timeout(SOON):
             await waiting
