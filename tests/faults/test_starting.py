@@ -129,7 +129,7 @@ async def test_a_server_without_fsync_is_refused(serve: Serve, database: asyncpg
 
 
 async def test_a_host_that_is_not_ours(serve: Serve) -> None:
-    ended = await serve("--listen", "nowhere.invalid:0")
+    ended = await serve("--listen", "nowhere.invalid:0", "--insecure-listen")
 
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("onceproxy: listen: can't listen on nowhere.invalid:0 (")

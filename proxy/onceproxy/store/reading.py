@@ -12,6 +12,7 @@ from onceproxy.store.connection import Connections
 from onceproxy.store.rows import receipt_of
 
 TRY = 5.0  # seconds for one read
+_KNOWN = frozenset(State)
 LOOKS = 10  # each look but the last found that the receipt had changed under it: more is no accident
 
 
@@ -25,11 +26,17 @@ class Seen:
 
 
 async def look(connections: Connections, request_id: RequestId) -> Seen | None:
-    """Return the receipt, if there is one that is still remembered. Raises what asyncpg raises."""
+    """Return the receipt, if there is one that is still remembered. Raises what asyncpg raises.
+
+    Raises:
+        StoreUnavailable: it is in a state that only a later version knows, or does not hold still.
+    """
     for _ in range(LOOKS):
         row = await connections.run("read", request_id.digest, timeout=TRY)
         if row is None or row["forgotten"]:
             return None
+        if row["state"] not in _KNOWN or row["previous"] not in _KNOWN:
+            raise StoreUnavailable(f"the receipt {request_id} is in a state of a later version")
         if row["state"] != State.CLAIMED or row["lease_left"] > 0:
             return Seen(receipt_of(row), row["token"], State(row["previous"]))
         # Whether or not this call is the one that does it, the next look shows what the receipt is now.
