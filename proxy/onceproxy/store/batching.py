@@ -145,7 +145,7 @@ class Lane(Generic[Asked, Told]):
                 "a batch of %d %s failed, and each is tried alone: %s",
                 len(batch),
                 self._name,
-                error or type(error).__name__,
+                type(error).__name__,  # and not its words, which may quote the row
             )
         finally:
             for entry in batch:
