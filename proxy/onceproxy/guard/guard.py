@@ -209,7 +209,10 @@ class Guard:
         decision = decide(action, receipt)
         if isinstance(decision, Replay | Refuse):
             return await self._told(action, decision)
-        with self._store.watch(action.request_id) as watch, self._waiters.one(action.request_id) as waits:
+        with (
+            self._store.watch(action.request_id) as watch,
+            self._waiters.one(action.request_id, action.user) as waits,
+        ):
             fresh = False  # what was read before the watch began may have changed unseen
             while True:
                 met: Receipt | None = None

@@ -112,3 +112,14 @@ async def test_what_is_remembered_is_bounded() -> None:
     assert await passes(judge, calling("0", "s0"))
     await learn(judge, calling("0", "large"), listing("0", padding=MAX_LIST))
     assert not await passes(judge, calling("0", "large"))
+
+
+async def test_nobody_makes_what_another_user_has_learnt_be_forgotten() -> None:
+    judge = Judge()
+    await learn(judge, calling("look", user="ann"), listing("look"))
+    for number in range(MAX_SERVERS + 10):
+        await learn(judge, calling("look", f"s{number}", user="bob"), listing("look"))
+
+    assert await passes(judge, calling("look", user="ann"))
+    assert not await passes(judge, calling("look", "s0", user="bob"))
+    assert await passes(judge, calling("look", f"s{MAX_SERVERS}", user="bob"))
