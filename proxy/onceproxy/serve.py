@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from onceproxy.config.model import Address, Settings
 from onceproxy.config.routing import route_table
 from onceproxy.config.wording import dotted
 from onceproxy.core.credential import credential_digest
+from onceproxy.core.passwords import PlainPassword
 from onceproxy.core.users import Users
 from onceproxy.guard.draining import Draining
 from onceproxy.guard.guard import Guard, GuardLimits
@@ -45,6 +47,14 @@ LAST_WORDS = 2.0  # seconds for responses that are being written when everything
 
 class PortTaken(Exception):
     """A port can't be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A user of one proxy, for as long as it runs; takes the place of one of the same name."""
+
+    name: str
+    password: str = field(repr=False)
 
 
 class Proxy:
@@ -142,8 +152,8 @@ def spool_directory(settings: Settings) -> Path:
     return settings.data_dir.absolute() / "spool"
 
 
-async def start(settings: Settings) -> Proxy:
-    """Start a proxy; when this returns it serves.
+async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
+    """Start a proxy; when this returns it serves. ``guest`` is a user besides those of the configuration.
 
     Raises:
         ConfigError: it would let strangers in.
@@ -152,6 +162,8 @@ async def start(settings: Settings) -> Proxy:
         AuthorityError: the local CA can't be used.
     """
     users, token = _doors(settings)
+    if guest is not None:
+        users = replace(users, secrets={**users.secrets, guest.name: PlainPassword(guest.password)})
     async with AsyncExitStack() as parts:
         authority = await asyncio.to_thread(Authority.load_or_create, ca_directory(settings))
         metrics = Metrics()

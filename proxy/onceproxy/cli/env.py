@@ -14,8 +14,10 @@ from onceproxy.cli.environment import (
     roots_named_in,
 )
 from onceproxy.cli.errors import startup_errors
+from onceproxy.cli.passwords import checked_name, read_password
 from onceproxy.cli.run_id import run_id_option
 from onceproxy.cli.settings import settings_options
+from onceproxy.config.given_secrets import given_secret
 from onceproxy.config.model import Settings
 from onceproxy.ingress.authority import Authority
 from onceproxy.serve import ca_directory
@@ -25,8 +27,16 @@ from onceproxy.serve import ca_directory
 @settings_options("config", "listen", "data_dir")
 @click.option("--shell", type=click.Choice(SHELLS), default="sh", show_default=True)
 @run_id_option
-def env(settings: Settings, shell: str, run_id: str | None) -> None:
+@click.option("--user", metavar="NAME", callback=checked_name, help="Who uses it, where the proxy has users.")
+@click.option(
+    "--with-password",
+    is_flag=True,
+    help="Put the user's password into the URLs: from where the configuration has it, or else asked for.",
+)
+def env(settings: Settings, shell: str, run_id: str | None, user: str | None, with_password: bool) -> None:
     """Print the variables that point a program at a running proxy.
+
+    A password is in them only with --with-password: what is printed may end up in a log.
 
     \b
     sh:          eval "$(onceproxy env)"
@@ -38,7 +48,36 @@ def env(settings: Settings, shell: str, run_id: str | None) -> None:
     with startup_errors():
         authority = Authority.load_or_create(ca_directory(settings))
         bundle = authority.bundle_with(*roots_named_in(os.environ))
-    url = client_url(f"http://{settings.listen}", run_id)
+    listening = f"http://{settings.listen}"
+    name = _user(settings, run_id, user)
+    if name is None:
+        url = client_url(listening, run_id)
+    else:
+        url = client_url(listening, name, _password(settings, name) if with_password else None)
     click.echo(
         format_environment(proxy_environment(url, bundle, authority.certificate_file, os.environ), shell)
     )
+
+
+def _user(settings: Settings, run_id: str | None, user: str | None) -> str | None:
+    """Return the user that is meant: the only one there is, if none is named."""
+    if user is not None and run_id is not None:
+        raise click.UsageError("--run-id is a name where the proxy has no users; give one of the two")
+    names = [section.name for section in settings.users]
+    if user is not None or not (names or settings.users_file):
+        return user
+    if run_id is not None:
+        raise click.UsageError("--run-id: the proxy has users, and a run is one of them; give --user NAME")
+    if len(names) != 1 or settings.users_file is not None:
+        raise click.UsageError("the proxy asks who uses it; give --user NAME")
+    return names[0]
+
+
+def _password(settings: Settings, name: str) -> str:
+    for section in settings.users:
+        if section.name == name and section.password_hash is None:
+            try:
+                return given_secret(section.password_env, section.password_file, os.environ) or ""
+            except ValueError as error:
+                raise click.UsageError(f"--with-password: {name}: {error}") from None
+    return read_password()

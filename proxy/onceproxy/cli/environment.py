@@ -34,18 +34,21 @@ def check_run_id(run_id: str) -> str:
     return run_id
 
 
-def client_url(proxy_url: str, run_id: str | None = None) -> str:
+def client_url(proxy_url: str, user: str | None = None, password: str | None = PASSWORD) -> str:
     """Return the URL by which a program on this machine reaches the proxy.
 
     Args:
         proxy_url: where the proxy listens; the address may be one that means all of them.
-        run_id: becomes the user name, which scopes the receipts.
+        user: whose receipts the program gets; a run's id where the proxy has no users.
+        password: the user's; None leaves it out.
     """
     parts = urlsplit(proxy_url)
     host = _LOOPBACK.get(parts.hostname or "")
     where = f"{host}:{parts.port}" if host else parts.netloc
-    user = "" if run_id is None else f"{quote(check_run_id(run_id), safe='')}:{PASSWORD}@"
-    return f"{parts.scheme}://{user}{where}"
+    if user is None:
+        return f"{parts.scheme}://{where}"
+    secret = "" if password is None else f":{quote(password, safe='')}"
+    return f"{parts.scheme}://{quote(check_run_id(user), safe='')}{secret}@{where}"
 
 
 def roots_named_in(current: Mapping[str, str]) -> tuple[Path, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import sys
 
 import click
@@ -18,8 +19,9 @@ from onceproxy.cli.run_id import run_id_option
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Address, Settings
 from onceproxy.ingress.authority import Authority
-from onceproxy.serve import GRACE, Proxy, start
+from onceproxy.serve import GRACE, Guest, Proxy, start
 
+RUN = "run"  # CMD's name where the proxy has users, and no --run-id gives another
 ANY_PORT = Address("127.0.0.1", 0)
 HURRIED_GRACE = 5.0  # seconds for requests in flight after a signal; `docker stop` kills after 10
 
@@ -30,7 +32,10 @@ HURRIED_GRACE = 5.0  # seconds for requests in flight after a signal; `docker st
 @run_id_option
 @click.argument("command", metavar="CMD [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(settings: Settings, run_id: str | None, command: tuple[str, ...]) -> None:
-    """Start a proxy, run CMD with its environment set, and exit with CMD's code."""
+    """Start a proxy, run CMD with its environment set, and exit with CMD's code.
+
+    Where the configuration has users, CMD is one more, named by --run-id, with a password made for it.
+    """
     logs.configure(logging.WARNING)
     with startup_errors(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_run(_with_ports_of_its_own(settings), run_id, command))
@@ -52,14 +57,15 @@ async def _run(settings: Settings, run_id: str | None, command: tuple[str, ...])
     child.take_signals()
     try:
         with child.interruptible():
-            proxy = await start(settings)
+            guest = _guest(settings, run_id)
+            proxy = await start(settings, guest)
     except asyncio.CancelledError:
         if child.signalled is None:
             raise
         return killed_by(child.signalled)
     grace = HURRIED_GRACE
     try:
-        environ = await asyncio.to_thread(_environment, proxy, run_id)
+        environ = await asyncio.to_thread(_environment, settings, proxy, run_id, guest)
         code = await child.run(environ)
         grace = GRACE if child.signalled is None else HURRIED_GRACE
     finally:
@@ -67,9 +73,22 @@ async def _run(settings: Settings, run_id: str | None, command: tuple[str, ...])
     return code
 
 
-def _environment(proxy: Proxy, run_id: str | None) -> dict[str, str]:
+def _guest(settings: Settings, run_id: str | None) -> Guest | None:
+    """Return the user that CMD is where the proxy has users: one of its own, for as long as it runs."""
+    if not settings.users and settings.users_file is None:
+        return None
+    return Guest(run_id or RUN, secrets.token_urlsafe(18))
+
+
+def _environment(settings: Settings, proxy: Proxy, run_id: str | None, guest: Guest | None) -> dict[str, str]:
     authority = Authority.load_or_create(proxy.ca_directory)
     bundle = authority.bundle_with(*roots_named_in(os.environ))
-    url = client_url(proxy.url, run_id)
+    url = (
+        client_url(proxy.url, run_id) if guest is None else client_url(proxy.url, guest.name, guest.password)
+    )
     changes = proxy_environment(url, bundle, authority.certificate_file, os.environ)
-    return apply_changes(changes, os.environ)
+    # What opens the proxy to others, or its receipts to anybody, is none of CMD's business.
+    kept_back = {settings.admin.token_env, *(user.password_env for user in settings.users)}
+    return {
+        name: value for name, value in apply_changes(changes, os.environ).items() if name not in kept_back
+    }

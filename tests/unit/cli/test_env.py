@@ -84,3 +84,31 @@ def test_the_environment_is_not_changed_by_asking(onceproxy: Invoke) -> None:
     before = dict(os.environ)
     onceproxy("env")
     assert dict(os.environ) == before
+
+
+USERS = "version: 1\nusers: [{name: ann, password_env: PW_OF_ANN}]\n"
+
+
+def test_a_user_is_in_the_url_and_its_password_only_if_asked_for(
+    onceproxy: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("onceproxy.yaml").write_text(USERS)
+    monkeypatch.setenv("PW_OF_ANN", "p@ss/w:ord")
+
+    assert evaluated(onceproxy("env").stdout)["HTTP_PROXY"] == "http://ann@127.0.0.1:8888"
+    assert "ord" not in onceproxy("env").stdout
+    asked = onceproxy("env", "--user", "ann", "--with-password")
+    assert evaluated(asked.stdout)["HTTPS_PROXY"] == "http://ann:p%40ss%2Fw%3Aord@127.0.0.1:8888"
+    typed = onceproxy("env", "--user", "bob", "--with-password", stdin="typed in\n")
+    assert evaluated(typed.stdout)["HTTP_PROXY"] == "http://bob:typed%20in@127.0.0.1:8888"
+
+
+def test_nobodys_urls_are_printed_where_the_proxy_asks_who_it_is(onceproxy: Invoke) -> None:
+    Path("onceproxy.yaml").write_text(USERS + "users_file: more\n")
+    for arguments in ((), ("--run-id", "7"), ("--user", "a:b"), ("--user", "a", "--run-id", "b")):
+        result = onceproxy("env", *arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+    result = onceproxy("env", "--user", "ann", "--with-password")
+    assert result.exit_code == 2
+    assert "the environment has no variable" in result.stderr
+    assert onceproxy("env", "--user", "eve").exit_code == 0, "nobody else's password is looked for"

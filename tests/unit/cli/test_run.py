@@ -162,6 +162,24 @@ def test_a_corporate_ca_of_the_user_stays_trusted(run: Run, tmp_path: Path) -> N
     assert outcome(run("--", *PYTHON, script, env=environ)) == (0, "1\n", "")
 
 
+def test_the_program_is_a_user_of_its_own_where_there_are_users(
+    run: Run, upstream: http.server.ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    (tmp_path / "onceproxy.yaml").write_text(
+        "version: 1\nusers: [{name: ann, password_env: PW_OF_ANN}]\nadmin: {token_env: TOKEN}\n"
+    )
+    environ = {**os.environ, "PW_OF_ANN": "secret", "TOKEN": "a-token-of-some-length"}
+    url = f"http://127.0.0.1:{upstream.server_port}/charges"
+    show = "import os; print(os.environ['HTTP_PROXY'], 'PW_OF_ANN' in os.environ, 'TOKEN' in os.environ);"
+
+    code, out, _ = outcome(run("--run-id", "r7", "--", *PYTHON, show + POST_TWICE, url, "k1", env=environ))
+
+    assert code == 0
+    assert out.startswith("http://r7:")
+    assert out.splitlines()[0].endswith(" False False")
+    assert out.splitlines()[1:] == ["post 1 None", "post 1 true"]
+
+
 def test_what_the_program_gets(run: Run) -> None:
     script = "import os, sys; print(os.environ['HTTP_PROXY'], sys.argv[1:], sys.stdin.read())"
     code, out, err = outcome(run("--run-id", "run/42", "--", *PYTHON, script, "--help", "--", "x"), "in")
