@@ -11,19 +11,21 @@ import structlog
 
 from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Settings
-from onceproxy.config.reload import Stamp, merge, stamp_of
+from onceproxy.config.reload import Stamp, beside, merge, stamp_of
 from onceproxy.config.warnings import warnings
 
 log = structlog.get_logger("onceproxy.config")
+
+Stamps = tuple[Stamp | None, tuple[Stamp | None, ...]]
 
 INTERVAL = 1.0  # seconds between two looks at the file; a stat costs microseconds
 
 
 class Reloader:
-    """Watches a configuration's file, and hands good new settings over; bad ones it only speaks of.
+    """Watches a configuration's files, and hands good new settings over; bad ones it only speaks of.
 
-    ``apply`` gets settings whose changes can take effect. ``stamp`` is the file's as it was before
-    ``current`` was read from it. ``asked`` has the configuration read again, changed or not.
+    ``apply`` gets settings whose changes can take effect. ``stamps`` are those of the file and of what is
+    ``beside`` it, as they were before they were read. ``asked`` has all of it read again, changed or not.
     """
 
     def __init__(
@@ -32,14 +34,14 @@ class Reloader:
         load: Callable[[], Settings],
         apply: Callable[[Settings], None],
         file: Path,
-        stamp: Stamp | None,
+        stamps: Stamps,
         asked: asyncio.Event,
     ) -> None:
         self._current = current
         self._load = load
         self._apply = apply
         self._file = file.absolute()
-        self._taken = self._seen = stamp
+        self._taken = self._seen = stamps
         self._asked = asked
 
     async def run(self, interval: float = INTERVAL) -> None:
@@ -52,18 +54,21 @@ class Reloader:
 
     async def run_once(self) -> None:
         """Read the configuration again if that was asked for, or if its file changed and has come to rest."""
-        stamp = await asyncio.to_thread(stamp_of, self._file)
+        stamps = await asyncio.to_thread(self._look)
         # An editor may write in several steps. A file that is gone is about to be replaced, or was moved by
         # mistake; neither is a reason to forget what it said.
-        at_rest, self._seen = stamp == self._seen, stamp
+        at_rest, self._seen = stamps == self._seen, stamps
         asked = self._asked.is_set()
         self._asked.clear()
-        if stamp is None and self._taken is not None:
+        if stamps[0] is None and self._taken[0] is not None:
             if asked:
                 _reject([f"{self._file}: there is no such file any more"])
-        elif asked or (stamp != self._taken and at_rest):
-            self._taken = stamp
+        elif asked or (stamps != self._taken and at_rest):
+            self._taken = stamps
             await self._reload()
+
+    def _look(self) -> Stamps:
+        return stamp_of(self._file), beside(self._current)
 
     async def _reload(self) -> None:
         try:

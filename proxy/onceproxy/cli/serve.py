@@ -13,6 +13,7 @@ from onceproxy import logs
 from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.settings import Source, settings_options
 from onceproxy.config.model import Settings
+from onceproxy.config.reload import beside
 from onceproxy.reloading import Reloader, tell_warnings
 from onceproxy.serve import GRACE, Proxy, start
 
@@ -48,6 +49,7 @@ async def _serve(settings: Settings, source: Source, grace: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
     loop.add_signal_handler(signal.SIGHUP, again.set)
+    stamps = source.stamp, beside(settings)  # before the start reads the files of users
     proxy = await _started(settings, stop)
     if proxy is None:
         return
@@ -59,7 +61,7 @@ async def _serve(settings: Settings, source: Source, grace: float) -> None:
     click.echo(f"onceproxy ready: proxy {proxy.url}, admin {proxy.admin_url}, database {proxy.database}")
     tell_warnings(settings)
     reloading = asyncio.ensure_future(
-        Reloader(settings, source.load, proxy.follow, source.file, source.stamp, again).run()
+        Reloader(settings, source.load, proxy.follow, source.file, stamps, again).run()
     )
     reloading.add_done_callback(_tell_end)
     await stop.wait()

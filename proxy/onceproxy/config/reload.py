@@ -26,6 +26,12 @@ def stamp_of(file: Path) -> Stamp | None:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
+def beside(settings: Settings) -> tuple[Stamp | None, ...]:
+    """Return the stamps of the files that are read together with the configuration: those of its users."""
+    files = [settings.users_file, *(user.password_file for user in settings.users)]
+    return tuple(stamp_of(file) for file in files if file is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Reload:
     """``settings`` are those to go on with. ``changed`` took effect, ``postponed`` needs a restart."""

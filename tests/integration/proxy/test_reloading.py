@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -11,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from onceproxy.core.passwords import Cost, PasswordHash
 from proxies import ProxyProcess
 from raw_client import a_request, connected, post
 from upstreams import Upstream
 
 HEAD = "version: 1\nadmin: {listen: '127.0.0.1:0'}\n"
 PASS = "routes: [{name: pass, match: {path: /pass}, guard: false}]\n"
+
+HASH = str(PasswordHash.of("pw", b"0123456789abcdef", Cost(14, 8, 1)))
 
 StartProcess = Callable[..., Awaitable[ProxyProcess]]
 
@@ -167,3 +171,21 @@ async def test_a_request_under_way_ends_under_the_rules_it_began_with(
     assert (reply.status, reply.body) == (201, b'{"target": "/v1/pay"}')
     assert reply.told["state"] == "completed"
     assert upstream.executions == 1
+
+
+async def test_a_change_of_the_file_of_users_is_seen(
+    start_process: StartProcess, upstream: Upstream, tmp_path: Path
+) -> None:
+    file = tmp_path / "users"
+    file.write_text(f"ann:{HASH}\n")
+    proxy = await start_process(f"users_file: {file}\n")
+    ann = "Proxy-Authorization: Basic " + base64.b64encode(b"ann:pw").decode()
+    assert (await post(proxy.url, f"{upstream.url}/x", ann)).status == 201
+
+    file.write_text("ann:nonsense\n")
+    await told(proxy, "config-rejected", f"{file}:1: ")
+    assert (await post(proxy.url, f"{upstream.url}/x", ann)).status == 201
+
+    file.write_text(f"bob:{HASH}\n")
+    await told(proxy, "config-reloaded")
+    assert (await post(proxy.url, f"{upstream.url}/x", ann)).status == 407
