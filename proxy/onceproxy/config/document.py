@@ -22,6 +22,8 @@ MAX_VALUES = 10_000  # aliases can make few lines stand for very many values
 
 _TAG = "tag:yaml.org,2002:"
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
+# Line ends to the parser and to nobody else: what an editor shows as part of a comment would be a setting.
+_HIDDEN_END = re.compile("[\x85\u2028\u2029]")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _NULL_OR_BOOL = {
     "bool": re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"),
@@ -73,6 +75,10 @@ def read_document(path: Path) -> Document:
         DocumentError: it can't be read, or is no YAML mapping.
     """
     text = _read_text(path)
+    if (hidden := _HIDDEN_END.search(text)) is not None:
+        line = text.count("\n", 0, hidden.start()) + 1
+        code = f"U+{ord(hidden[0]):04X}"
+        raise DocumentError(f"{path}:{line}: holds {code}, a line end that editors do not show; remove it")
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:

@@ -22,6 +22,14 @@ from unit.config.loading import problems_of
         (b"\n\nversion 1\n", "f.yaml:3: must be a mapping: lines of the form `key: value`"),
         (b"version: 1\nlisten: \xff\n", "f.yaml:2: is not UTF-8; save it in that encoding"),
         (b"version: 1\nlisten: \x07\n", "f.yaml:2: is not valid YAML: it holds a control character"),
+        (
+            "version: 1\n# as shipped\u2028insecure_listen: true\n".encode(),
+            "f.yaml:2: holds U+2028, a line end that editors do not show; remove it",
+        ),
+        (
+            "version: 1\nlisten: '\x85'\n".encode(),
+            "f.yaml:2: holds U+0085, a line end that editors do not show; remove it",
+        ),
         (b"version: 1\nlisten: \x00\n", "f.yaml:2: is not valid YAML: it holds a control character"),
         (b"version: 1\n? [a]\n: 1\n", "f.yaml:2: a key must be plain text"),
         (b"version: 1\nlisten: !x 1\n", "f.yaml:2: tags (!…) have no meaning here; write the value alone"),
