@@ -1,4 +1,4 @@
-"""Write the corpus of hostile requests anew: ``make corpus``.
+"""Write the corpus of hostile requests and answers anew: ``make corpus``.
 
 Its classes are those of the bugs that are known of servers and proxies: two readers of the same bytes who do
 not agree on where a request ends, what its target is, or what a line of it says.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shutil
 
-from security.classes import chunks, connections, fields, lengths, meanings, targets
-from security.hostile import REQUESTS, Class, write
+from security.answers import ANSWERS, write_answers
+from security.classes import answers, chunks, connections, fields, lengths, meanings, targets
+from security.hostile import CORPUS, REQUESTS, Class, write
 
 
 def classes() -> tuple[Class, ...]:
@@ -19,5 +20,6 @@ def classes() -> tuple[Class, ...]:
 
 
 if __name__ == "__main__":
-    shutil.rmtree(REQUESTS, ignore_errors=True)
+    shutil.rmtree(CORPUS, ignore_errors=True)
     write(classes(), REQUESTS)
+    write_answers(answers.CLASSES, ANSWERS)

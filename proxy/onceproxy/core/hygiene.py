@@ -67,6 +67,11 @@ def forwardable(headers: RawHeaders) -> RawHeaders:
     )
 
 
+def not_ours(headers: RawHeaders) -> RawHeaders:
+    """Return a response's headers without those in which only we speak: an upstream's would be believed."""
+    return tuple(line for line in headers if not line[0].lower().startswith(OUR_PREFIX))
+
+
 def storable(headers: RawHeaders, *, keep_cookies: bool = False) -> RawHeaders:
     """Return the headers of a response that may be kept in a receipt."""
     dropped = NEVER_STORED - _COOKIES if keep_cookies else NEVER_STORED

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from onceproxy.core.actions import action_of
 from onceproxy.core.attempts import SendFailed
+from onceproxy.core.hygiene import not_ours
 from onceproxy.core.identity import BadKey, MissingKey
 from onceproxy.core.masking import SecretRules, shown_url
 from onceproxy.core.messages import RawHeaders, Request
@@ -198,7 +199,7 @@ class Handler:
         return RawResponse(
             response.status,
             response.reason,
-            response.headers + self._told_via(response.version),
+            not_ours(response.headers) + self._told_via(response.version),
             chunks,
             response.content_length,
             ended=response.aclose,

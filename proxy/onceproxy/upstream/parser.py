@@ -8,6 +8,7 @@ no difference.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from onceproxy.core.hygiene import end_to_end
 from onceproxy.core.messages import RawHeaders, header_values
 
 SWITCHING = 101
+_PROTOCOL = b"HTTP/1."
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _END_OF_HEAD = b"\r\n\r\n"  # bare line feeds are refused, so there is no other
 
 
@@ -57,6 +60,7 @@ class ResponseParser:
         self._max_head = max_head
         self._head_bytes = 0
         self._tail = b""
+        self._beginning = b""
         self._reason = b""
         self._lines: list[tuple[bytes, bytes]] = []
         self._until_close = False
@@ -99,7 +103,10 @@ class ResponseParser:
         self._head_bytes += end
         if self._head_bytes > self._max_head:
             raise Malformed(f"its head is larger than {self._max_head} bytes")
+        self._beginning = (self._beginning + data[:end]).lstrip(b"\r\n")[: len(_PROTOCOL)]
         self._parse(data[:end])
+        if at >= 0:
+            self._beginning = b""
         return data[end:]
 
     def _parse(self, data: bytes) -> None:
@@ -137,8 +144,11 @@ class ResponseParser:
         """Check the head, and keep it if it is the final one."""
         if self.complete:
             return
-        if self._parser.get_http_version() not in ("1.0", "1.1"):
+        # The parser takes RTSP/1.0 for HTTP/1.0, and any byte in a reason phrase.
+        if self._beginning != _PROTOCOL or self._parser.get_http_version() not in ("1.0", "1.1"):
             raise Malformed("its version is not HTTP/1.0 or HTTP/1.1")
+        if _CONTROL.search(self._reason):
+            raise Malformed("its reason phrase holds a control character")
         status = self._parser.get_status_code()
         if status == SWITCHING and not self._upgrade:
             raise Malformed("it switches protocols, and nobody asked for that")
