@@ -168,6 +168,7 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
         authority = await asyncio.to_thread(Authority.load_or_create, ca_directory(settings))
         metrics = Metrics()
         store = await _open_store(settings, parts, metrics)
+        metrics.count_cache_hits(lambda: store.cache_hits)
         upstream = UpstreamClient(
             UpstreamSettings(
                 connect_timeout=settings.limits.connect_timeout,
@@ -244,6 +245,7 @@ async def _open_store(settings: Settings, parts: AsyncExitStack, metrics: Metric
         heartbeat=settings.limits.lease / 4,
         data_dir=settings.data_dir,
         batched=metrics.batch,
+        cache=settings.limits.receipt_cache,
     )
     parts.push_async_callback(store.close)
     return store

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 from faults.conftest import StartProxy
-from raw_client import post
-from upstreams import Upstream, after, answer
+from onceproxy.core.receipts import RequestId
+from onceproxy.store.operator import operating, purge
+from proxies import ProxyProcess
+from raw_client import a_request, ask, post
+from upstreams import PATIENCE, Upstream, after, answer
 
 COPIES = 20
 
@@ -64,3 +68,37 @@ async def test_a_database_that_nobody_has_used_yet(
     replies = [await post(proxy.url, f"{upstream.url}/charges") for proxy in proxies]
 
     assert [reply.replayed for reply in replies] == [False, True]
+
+
+async def test_a_purge_is_heard_by_the_proxy_that_replays_from_memory(
+    start_proxy: StartProxy, upstream: Upstream, database_url: str, tmp_path: Path
+) -> None:
+    upstream.will(answer(201, b"first"), answer(201, b"second"))
+    first, second = await asyncio.gather(
+        start_proxy(data_dir=tmp_path / "one"), start_proxy(data_dir=tmp_path / "two")
+    )
+    target = f"{upstream.url}/charges"
+    reply = await post(first.url, target)
+    async with asyncio.timeout(PATIENCE):
+        while not await _cache_hits(second):
+            assert (await post(second.url, target)).own == reply.own
+
+    async with operating(database_url) as connections:
+        await purge(connections, RequestId.parse(reply.one("Onceproxy-Request-Id")), "as a test")
+    async with asyncio.timeout(PATIENCE):
+        while (again := await post(second.url, target)).replayed:
+            assert again.body == b"first"
+
+    assert again.body == b"second"
+    assert upstream.executions == 2
+    async with asyncio.timeout(PATIENCE):
+        while (copy := await post(first.url, target)).body == b"first":
+            pass
+    assert copy.own == again.own
+    assert upstream.executions == 2
+
+
+async def _cache_hits(proxy: ProxyProcess) -> float:
+    page = (await ask(proxy.admin_url, a_request("GET", "/metrics"))).body.decode()
+    [hits] = re.findall(r"^onceproxy_receipt_cache_hits_total (\S+)$", page, re.MULTILINE)
+    return float(hits)

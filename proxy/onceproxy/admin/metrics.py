@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 from onceproxy.core.limits import Limit
 
@@ -72,6 +76,23 @@ class Metrics:
         """Count a batch of ``rows`` claims or settlements."""
         self._batch_rows.labels(lane).observe(rows)
 
+    def count_cache_hits(self, hits: Callable[[], int]) -> None:
+        """Show how many replays came from memory, as ``hits`` says whenever somebody looks."""
+        self._registry.register(_CacheHits(hits))
+
     def page(self) -> bytes:
         """Return all that was counted in the text format of Prometheus."""
         return generate_latest(self._registry)
+
+
+class _CacheHits(Collector):
+    """Counted where they happen, so that a replay costs nothing more."""
+
+    def __init__(self, hits: Callable[[], int]) -> None:
+        self._hits = hits
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """Return the counter as it is."""
+        yield CounterMetricFamily(
+            "onceproxy_receipt_cache_hits", "Receipts that were found in memory.", value=self._hits()
+        )

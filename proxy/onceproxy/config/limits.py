@@ -31,6 +31,10 @@ class Limits(Section):
     spool: Annotated[Size, AfterValidator(sized("1MiB", "1024GiB"))] = Field(
         1 << 30, description="Disk space for answers that the database does not take yet."
     )
+    receipt_cache: Annotated[Size, AfterValidator(sized("0B", "64GiB"))] = Field(
+        64 << 20,
+        description="Memory for the receipts that were replayed last; 0: each replay asks the database.",
+    )
     executions: Count = Field(512, description="Guarded requests that are under way at once.")
     executions_per_user: Count = Field(
         256, description="How many of them one proxy user may have, and as many again in the queue."

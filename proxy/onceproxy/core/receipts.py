@@ -135,7 +135,8 @@ class Receipt:
     empty where ``body_kept`` is false, and a ``BodyApart``, to be loaded, where it is large. ``body_size``
     and ``body_digest`` (SHA-256) describe what it is or was. ``phase``, ``failure`` and ``detail`` are the
     evidence of the last attempt. ``source`` says who told that it happened. ``first_age`` is the seconds
-    since the first attempt was claimed.
+    since the first attempt was claimed. ``expires_in`` is the seconds for which a ``completed`` receipt still
+    answers.
     """
 
     request_id: RequestId
@@ -158,6 +159,7 @@ class Receipt:
     detail: str = ""
     source: Source = Source.UPSTREAM
     first_age: float = 0.0
+    expires_in: float = 0.0
 
     @property
     def partial(self) -> bool:

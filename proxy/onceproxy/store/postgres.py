@@ -23,6 +23,7 @@ from onceproxy.guard.ports import (
 from onceproxy.store import retention, sweeping
 from onceproxy.store.abandoned import Abandoned
 from onceproxy.store.batching import Batched
+from onceproxy.store.cache import ReceiptCache
 from onceproxy.store.claims import InstanceNotLive, claim, new_claims
 from onceproxy.store.connection import Connections
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
@@ -30,7 +31,7 @@ from onceproxy.store.leases import Lease
 from onceproxy.store.parts import Parts
 from onceproxy.store.periodic import Periodic
 from onceproxy.store.preparing import gone, prepare
-from onceproxy.store.reading import look
+from onceproxy.store.reading import read
 from onceproxy.store.resolutions import resolve
 from onceproxy.store.retrying import persist
 from onceproxy.store.settlements import endings, settle
@@ -52,6 +53,7 @@ class PostgresStore:
         connections: Connections,
         lease: Lease,
         watching: Watching,
+        cache: ReceiptCache,
         credential_key: bytes,
         patience: float,
         batched: Batched | None = None,
@@ -62,6 +64,7 @@ class PostgresStore:
         self._refused: set[UUID] = set()
         self._lease = lease
         self._watching = watching
+        self._cache = cache
         self._abandoned = Abandoned(connections)
         self._parts = Parts(connections)
         self._chores = (
@@ -84,6 +87,7 @@ class PostgresStore:
         pool_size: int = 10,
         patience: float = PATIENCE,
         batched: Batched | None = None,
+        cache: int = 0,
     ) -> PostgresStore:
         """Connect, check the server, migrate the schema and register as an instance.
 
@@ -98,6 +102,7 @@ class PostgresStore:
             pool_size: connections at most, 2 or more; one more listens for news.
             patience: seconds that a verb keeps trying through an outage.
             batched: is told of each batch of claims or settlements.
+            cache: bytes of completed receipts that are kept in memory; 0: none.
 
         Raises:
             DatabaseUnreachable: no connection, or refused for good.
@@ -118,7 +123,8 @@ class PostgresStore:
         except DATABASE_ERRORS as error:
             raise gone(error) from error
         life = Lease(connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir)
-        store = cls(connections, life, Watching(url), key, patience, batched)
+        receipts = ReceiptCache(cache, life.now)
+        store = cls(connections, life, Watching(url, receipts), receipts, key, patience, batched)
         try:
             await life.begin()
             await store._watching.start()
@@ -156,6 +162,11 @@ class PostgresStore:
         return self._credential_key
 
     @property
+    def cache_hits(self) -> int:
+        """How many receipts were found in memory so far."""
+        return self._cache.hits
+
+    @property
     def instance(self) -> UUID:
         """The instance that this process is at the moment. It changes when a lease was lost."""
         return self._lease.instance
@@ -168,11 +179,14 @@ class PostgresStore:
         """
         token = uuid4()
         instance = self._lease.check()
+        if (known := self._cache.found_by(action)) is not None:
+            return known
         asked = self._lease.now()
         try:
-            result = await persist(
+            trying = persist(
                 lambda: claim(self._connections, action, token, instance, self._new_claims), self._patience
             )
+            result = await self._cache.filled(action.request_id.digest, trying)
         except (asyncio.CancelledError, StoreUnavailable, *DATABASE_ERRORS) as error:
             if isinstance(error, InstanceNotLive):
                 self._lease.distrust(instance)
@@ -220,8 +234,10 @@ class PostgresStore:
         Raises:
             StoreUnavailable: the database is away.
         """
-        seen = await persist(lambda: look(self._connections, request_id), self._patience)
-        return seen.receipt if seen is not None else None
+        if (known := self._cache.find(request_id.digest)) is not None:
+            return known
+        asking = persist(lambda: read(self._connections, request_id), self._patience)
+        return await self._cache.filled(request_id.digest, asking)
 
     async def load(self, receipt: Receipt) -> Body | None:
         """Return the whole body of a receipt that keeps it in parts; None: it is gone, or damaged.

@@ -42,3 +42,9 @@ async def look(connections: Connections, request_id: RequestId) -> Seen | None:
         # Whether or not this call is the one that does it, the next look shows what the receipt is now.
         await connections.run("lose", request_id.digest, row["token"], timeout=TRY)
     raise StoreUnavailable(f"the receipt {request_id} does not hold still")
+
+
+async def read(connections: Connections, request_id: RequestId) -> Receipt | None:
+    """Return the receipt alone, likewise."""
+    seen = await look(connections, request_id)
+    return seen.receipt if seen is not None else None

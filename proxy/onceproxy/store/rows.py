@@ -165,6 +165,7 @@ def receipt_of(row: Row) -> Receipt:
         detail=row["detail"],
         source=Source(row["source"]),
         first_age=max(0.0, row["first_age"]),
+        expires_in=max(0.0, row["expires_in"] or 0.0),
     )
 
 

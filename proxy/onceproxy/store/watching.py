@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from onceproxy.core.receipts import RequestId
+from onceproxy.store.cache import ReceiptCache
 from onceproxy.store.connection import connect
 from onceproxy.store.errors import DATABASE_ERRORS, is_outage
 from onceproxy.store.retrying import pauses
@@ -43,10 +44,11 @@ class EventWatch:
 
 
 class Watching:
-    """Hears of every change and wakes whoever watches that receipt."""
+    """Hears of every change, wakes whoever watches that receipt, and drops it from the cache."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, cache: ReceiptCache) -> None:
         self._url = url
+        self._cache = cache
         self._watchers: defaultdict[bytes, set[asyncio.Event]] = defaultdict(set)
         self._listening = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -83,6 +85,7 @@ class Watching:
 
     def wake(self, digest: bytes) -> None:
         """Tell the watchers of one receipt that it may have changed."""
+        self._cache.drop(digest)
         for event in self._watchers.get(digest, ()):
             event.set()
 
@@ -104,6 +107,7 @@ class Watching:
                 log.warning("not listening for news: %s", error or type(error).__name__)
             finally:
                 first.set()
+                self._cache.deafen()
                 if self._listening.is_set():
                     self._listening.clear()
                     pause = pauses(longest=5.0)
@@ -115,6 +119,7 @@ class Watching:
         try:
             connection.add_termination_listener(lambda _: gone.set())
             await connection.add_listener(CHANNEL, self._heard)
+            self._cache.hear()
             self._listening.set()
             first.set()
             self.wake_all()

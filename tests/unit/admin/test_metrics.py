@@ -34,6 +34,7 @@ def counted() -> Metrics:
         metrics.looks_repeated(route)
     metrics.limit_hit(Limit.QUEUE)
     metrics.batch("claims", 7)
+    metrics.count_cache_hits(lambda: 7)
     return metrics
 
 
@@ -44,13 +45,14 @@ def test_what_is_counted_is_on_the_page() -> None:
         "onceproxy_looks_repeated_total": [({"route": "r"}, 2.0), ({"route": "s"}, 1.0)],
         "onceproxy_limits_hit_total": [({"limit": "queue"}, 1.0)],
         "onceproxy_batch_rows": [({"lane": "claims"}, 7.0)],
+        "onceproxy_receipt_cache_hits_total": [({}, 7.0)],
     }
 
 
 def test_the_docs_name_each_metric_and_its_labels_and_no_other() -> None:
     page = {name: set(found[0][0]) for name, found in samples(counted()).items()}
     families = re.findall(
-        r"^# TYPE (\w+) (?:counter|histogram)$", Metrics().page().decode("utf-8"), re.MULTILINE
+        r"^# TYPE (\w+) (?:counter|histogram)$", counted().page().decode("utf-8"), re.MULTILINE
     )
 
     assert {name: set(re.findall(r"`(\w+)`", labels)) for name, labels, _ in ROW.findall(DOCS)} == page

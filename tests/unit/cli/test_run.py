@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ for _ in range(2):
         print(response.read().decode(), response.headers["Idempotency-Replayed"])
 """
 WAIT_FOR_SIGNAL = """
-import signal, sys
+import signal, sys, time
 def stop(number, frame):
     print("got", number, flush=True)
     sys.exit(7)
@@ -40,7 +41,7 @@ for number in (1, 2, 3, 15):
     signal.signal(number, stop)
 print("ready", flush=True)
 while True:
-    signal.pause()
+    time.sleep(0.1)  # not pause(): a signal just before it would be lost
 """
 COUNT_SIGNALS = """
 import signal, socket, time
@@ -79,6 +80,7 @@ def run(tmp_path: Path, database_url: str) -> Iterator[Run]:
                 "stdout": subprocess.PIPE,
                 "stderr": subprocess.PIPE,
                 "text": True,
+                "start_new_session": True,  # so that what it starts can be ended with it
                 **options,
             },
         )
@@ -88,8 +90,8 @@ def run(tmp_path: Path, database_url: str) -> Iterator[Run]:
 
     yield start
     for process in started:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
@@ -237,7 +239,7 @@ def test_descriptors_are_passed_on(run: Run) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_signals_are_passed_on(run: Run, number: signal.Signals) -> None:
-    process = run("--", *PYTHON, WAIT_FOR_SIGNAL, start_new_session=True)
+    process = run("--", *PYTHON, WAIT_FOR_SIGNAL)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
@@ -258,7 +260,6 @@ def test_a_key_of_the_terminal_is_one_signal(run: Run) -> None:
     controller, terminal = pty.openpty()
 
     def take_terminal() -> None:
-        os.setsid()
         os.close(os.open(os.ttyname(terminal), os.O_RDWR))  # becomes the session's terminal
 
     process = run("--", *PYTHON, COUNT_SIGNALS, stdin=terminal, preexec_fn=take_terminal)

@@ -1,12 +1,13 @@
 -- Receipts as they are seen. Every statement names request_id.
 
 -- name: read
--- Read a receipt, how old its state and its first attempt are, and for how long its owner is still believed to
--- live. $1 request_id. Returns at most one row.
+-- Read a receipt, how old its state and its first attempt are, for how long it still answers, and for how long
+-- its owner is still believed to live. $1 request_id. Returns at most one row.
 SELECT
     receipts.*,
     extract(epoch FROM clock_timestamp() - receipts.changed_at)::float8 AS age,
     extract(epoch FROM clock_timestamp() - receipts.created_at)::float8 AS first_age,
+    extract(epoch FROM receipts.expires_at - clock_timestamp())::float8 AS expires_in,
     coalesce(receipts.expires_at <= clock_timestamp(), false) AS expired,
     coalesce(receipts.expires_at IS NOT NULL AND receipts.forget_at <= clock_timestamp(), false) AS forgotten,
     CASE WHEN receipts.state = 'claimed' THEN coalesce(
