@@ -41,8 +41,8 @@ async def every_problem(start_proxy: StartProxy, upstream: Upstream) -> dict[str
         limits={
             "request_body": "1KiB",
             "receipt_body": "1KiB",
-            "upstream_timeout": "100ms",
-            "head_timeout": "50ms",
+            "upstream_timeout": "1s",
+            "head_timeout": "500ms",
         },
         defaults={"wait": "0"},
     )
