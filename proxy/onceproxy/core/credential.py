@@ -14,7 +14,7 @@ from typing import Any, cast
 import http_sf
 
 from onceproxy.core.canonical import pack
-from onceproxy.core.messages import RawHeaders
+from onceproxy.core.messages import RawHeaders, header_values
 from onceproxy.core.rules import IdentityRules, Place, Source
 
 CREDENTIAL_HEADERS = frozenset(
@@ -45,6 +45,12 @@ _VOLATILE = frozenset({"created", "expires", "nonce"})  # parameters of RFC 9421
 def carries_credential(name: bytes) -> bool:
     """Say whether a header of this name (any case) is part of a credential."""
     return name.lower() in CREDENTIAL_HEADERS or name.lower() == b"signature"
+
+
+def is_for_connection(headers: RawHeaders) -> bool:
+    """Say whether a credential may be taken for all that follows on its connection (RFC 4559 §6, NTLM)."""
+    schemes = (value.strip().partition(b" ")[0].lower() for value in header_values(headers, "authorization"))
+    return any(scheme in (b"negotiate", b"ntlm") for scheme in schemes)
 
 
 def stable_credential(headers: RawHeaders, rules: IdentityRules | None = None) -> bytes:

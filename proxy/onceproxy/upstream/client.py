@@ -134,7 +134,7 @@ class UpstreamClient:
         may_send: Callable[[], bool],
         head_arrived: Callable[[Response], None] | None,
     ) -> Attempt:
-        connection.begin(request.method, self._settings.max_head)
+        connection.begin(request, self._settings.max_head)
         if not may_send():
             detail = "the right to send ran out before a byte was sent (the database was away for too long)"
             return Attempt(WirePhase.SENT_NOTHING, failure=Failure.LEASE_LOST, detail=detail)
@@ -168,7 +168,7 @@ class UpstreamClient:
         length: int | None,
         upgrade: bytes | None,
     ) -> UpstreamResponse:
-        connection.begin(request.method, self._settings.max_head, upgrade=upgrade is not None)
+        connection.begin(request, self._settings.max_head, upgrade=upgrade is not None)
         pieces: Iterator[bytes] | AsyncIterator[bytes] = request.body.chunks() if body is None else body
         chunked = body is not None and length is None
         writing = _start_writing(connection, write_body(connection, head, pieces, chunked=chunked))

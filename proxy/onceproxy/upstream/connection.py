@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
-from onceproxy.core.messages import Origin
+from onceproxy.core.credential import is_for_connection
+from onceproxy.core.messages import Origin, Request
 from onceproxy.crashpoints import reach
 from onceproxy.upstream.parser import Head, Malformed, ResponseParser
 
@@ -35,6 +36,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.answered = False  # whether a byte of a response to the present request arrived
         self._transport: asyncio.Transport | None = None
         self._parser: ResponseParser | None = None
+        self._personal = False
         self._failed: SendFailed | None = None
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
@@ -74,9 +76,10 @@ class UpstreamConnection(asyncio.Protocol):
             raise ConnectionResetError("not connected")
         return self._transport
 
-    def begin(self, method: str, max_head: int, *, upgrade: bool = False) -> None:
+    def begin(self, request: Request, max_head: int, *, upgrade: bool = False) -> None:
         """Get ready for a request."""
-        self._parser = ResponseParser(method, max_head, upgrade=upgrade)
+        self._parser = ResponseParser(request.method, max_head, upgrade=upgrade)
+        self._personal = is_for_connection(request.headers)
         self._failed = None
         self._news.clear()
         self._buffered = 0
@@ -139,7 +142,9 @@ class UpstreamConnection(asyncio.Protocol):
     def reusable(self) -> bool:
         """Whether another request may be sent on it."""
         parser = self._parser
-        return self.open and self._all_sent and parser is not None and parser.reusable and not parser.pieces
+        if parser is None or parser.head is None or (self._personal and parser.head.status != 401):
+            return False  # where the upstream has logged a connection in, nobody else's request may follow
+        return self.open and self._all_sent and parser.reusable and not parser.pieces
 
     def rest(self) -> bytes:
         """Return the bytes behind the head of a 101."""

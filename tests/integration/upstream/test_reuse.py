@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -158,3 +159,16 @@ async def exchange(client: UpstreamClient, line: Line) -> Attempt:
     await peer.request(len(b"amount=1"))
     peer.send(OK)
     return await sending
+
+
+@pytest.mark.parametrize("scheme", ["NTLM", "negotiate", "Negotiate"])
+async def test_a_connection_that_is_logged_in_is_for_nobody_else(
+    client: UpstreamClient, upstream: Upstream, scheme: str
+) -> None:
+    """Such a login is the connection's: whatever came next on it would be done in its name."""
+    asking, mine = a_request(origin_of(upstream)), ((b"Authorization", f"{scheme} abc".encode()),)
+    upstream.will(answer(401), answer(200))
+    for headers in (mine, mine, (), ()):
+        await client.send(replace(asking, headers=headers), yes, reuse_idle=60.0)
+
+    assert [seen.connection for seen in upstream.requests] == [1, 1, 2, 2]
