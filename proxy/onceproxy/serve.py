@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -21,9 +22,8 @@ from onceproxy.config.exposure import Unguarded, who_may_enter
 from onceproxy.config.limits import Limits
 from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Address, Settings
-from onceproxy.config.routing import route_table
+from onceproxy.config.routing import egress_rules, route_table
 from onceproxy.config.wording import dotted
-from onceproxy.core.credential import credential_digest
 from onceproxy.core.passwords import PlainPassword
 from onceproxy.core.users import Users
 from onceproxy.guard.draining import Draining
@@ -36,8 +36,9 @@ from onceproxy.ingress.targets import parse_mounts
 from onceproxy.spool.directory import SpoolDirectory
 from onceproxy.store.embedded import start_embedded
 from onceproxy.store.postgres import PostgresStore
+from onceproxy.tls_setup import ca_directory, credential_of, local_authority, upstream_tls
 from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
-from onceproxy.upstream.tls import upstream_context
+from onceproxy.upstream.egress import Gate
 
 log = structlog.get_logger("onceproxy")
 
@@ -60,9 +61,18 @@ class Guest:
 class Proxy:
     """A running proxy. ``url`` is where clients find it, ``admin_url`` where health is told."""
 
-    def __init__(self, guard: Guard, listener: Listener, parts: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        listener: Listener,
+        upstream: UpstreamClient,
+        authority: Authority,
+        parts: AsyncExitStack,
+    ) -> None:
         self._guard = guard
+        self.authority = authority
         self._listener = listener
+        self._upstream = upstream
         self._parts = parts
         self.url = ""
         self.admin_url = ""
@@ -85,6 +95,12 @@ class Proxy:
             ConfigError: these settings would let strangers in.
         """
         self._listener.follow(ingress_rules(settings, _doors(settings)[0]))
+        self.follow_egress(settings)
+
+    def follow_egress(self, settings: Settings) -> None:
+        """Let requests go where ``settings`` say, and never to the ports that this proxy listens on."""
+        ports = (urlsplit(url).port or 80 for url in (self.url, self.admin_url))
+        self._upstream.follow(egress_rules(settings, ports))
 
     def hurry(self) -> None:
         """Cut short the grace of a stop under way."""
@@ -142,11 +158,6 @@ def via_name(settings: Settings, authority: Authority) -> bytes | None:
     return f"onceproxy-{digest[:8]}".encode("ascii") if settings.via else None
 
 
-def ca_directory(settings: Settings) -> Path:
-    """Return where the local CA of a configuration lives."""
-    return settings.data_dir.absolute() / "ca"
-
-
 def spool_directory(settings: Settings) -> Path:
     """Return where answers wait that the database does not take."""
     return settings.data_dir.absolute() / "spool"
@@ -160,22 +171,25 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
         PortTaken: a port can't be listened on.
         StoreError: the database can't be used.
         AuthorityError: the local CA can't be used.
+        BadTlsFile: a file that ``tls`` names can't be used.
     """
     users, token = _doors(settings)
     if guest is not None:
         users = replace(users, secrets={**users.secrets, guest.name: PlainPassword(guest.password)})
     async with AsyncExitStack() as parts:
-        authority = await asyncio.to_thread(Authority.load_or_create, ca_directory(settings))
+        authority = await asyncio.to_thread(local_authority, settings)
         metrics = Metrics()
         store = await _open_store(settings, parts, metrics)
         metrics.count_cache_hits(lambda: store.cache_hits)
+        tls = await asyncio.to_thread(upstream_tls, settings)
         upstream = UpstreamClient(
             UpstreamSettings(
                 connect_timeout=settings.limits.connect_timeout,
                 response_timeout=settings.limits.upstream_timeout,
                 max_head=settings.limits.header,
             ),
-            upstream_context(settings.tls.upstream_ca),
+            tls,
+            Gate(egress_rules(settings), metrics),
         )
         parts.push_async_callback(upstream.aclose)
         spool = SpoolDirectory(spool_directory(settings), store.credential_key, settings.limits.spool)
@@ -194,9 +208,10 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
             guard,
             upstream,
             LeafCerts(authority),
-            partial(credential_digest, store.credential_key),
+            partial(credential_of, store.credential_key, tls),
             ingress_rules(settings, users),
-            intercept=settings.tls.intercept,
+            intercept=settings.tls.opened,
+            meter=metrics,
             passthrough=tuple(settings.tls.passthrough),
             head=settings.limits.header,
             head_timeout=settings.limits.head_timeout,
@@ -205,9 +220,10 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
         )
         admin = AdminListener(store.may_send, metrics, _admin_door(settings, token))
         parts.push_async_callback(admin.close)
-        proxy = Proxy(guard, listener, AsyncExitStack())
+        proxy = Proxy(guard, listener, upstream, authority, AsyncExitStack())
         proxy.admin_url = await _listen(admin, settings.admin.listen, "admin.listen")
         proxy.url = await _listen(listener, settings.listen, "listen")
+        proxy.follow_egress(settings)  # by now it is known which ports were picked
         proxy.database = "embedded" if settings.database == "embedded" else "external"
         proxy.ca_directory = ca_directory(settings)
         # From here on the parts are the proxy's to close.

@@ -56,6 +56,20 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._egress_denied = Counter(
+            "onceproxy_egress_denied",
+            "Requests and tunnels that the egress policy forbade.",
+            ["rule"],
+            registry=self._registry,
+        )
+
+        self._client_tls_failed = Counter(
+            "onceproxy_client_tls_failed",
+            "Tunnels that could not be opened, because TLS with the client failed.",
+            ["reason"],
+            registry=self._registry,
+        )
+
     def executed_twice(self, route: str) -> None:
         """Count an attempt that another one had superseded."""
         self._executed_twice.labels(route).inc()
@@ -79,6 +93,14 @@ class Metrics:
     def count_cache_hits(self, hits: Callable[[], int]) -> None:
         """Show how many replays came from memory, as ``hits`` says whenever somebody looks."""
         self._registry.register(_CacheHits(hits))
+
+    def egress_denied(self, rule: str) -> None:
+        """Count what the egress policy forbade."""
+        self._egress_denied.labels(rule).inc()
+
+    def client_tls_failed(self, reason: str) -> None:
+        """Count a tunnel that could not be opened."""
+        self._client_tls_failed.labels(reason).inc()
 
     def page(self) -> bytes:
         """Return all that was counted in the text format of Prometheus."""

@@ -19,8 +19,7 @@ from onceproxy.cli.run_id import run_id_option
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.given_secrets import given_secret
 from onceproxy.config.model import Settings
-from onceproxy.ingress.authority import Authority
-from onceproxy.serve import ca_directory
+from onceproxy.tls_setup import local_authority
 
 
 @click.command()
@@ -46,7 +45,7 @@ def env(settings: Settings, shell: str, run_id: str | None, user: str | None, wi
     if settings.listen.port == 0:
         raise click.UsageError("the proxy's port is not known, as listen has port 0; give --listen HOST:PORT")
     with startup_errors():
-        authority = Authority.load_or_create(ca_directory(settings))
+        authority = local_authority(settings)
         bundle = authority.bundle_with(*roots_named_in(os.environ))
     listening = f"http://{settings.listen}"
     name = _user(settings, run_id, user)

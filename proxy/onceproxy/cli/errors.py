@@ -18,7 +18,7 @@ from onceproxy.ingress.authority import AuthorityError
 from onceproxy.ingress.listener import SlowParser
 from onceproxy.serve import PortTaken
 from onceproxy.store.errors import StoreError
-from onceproxy.upstream.tls import BadRoots
+from onceproxy.upstream.tls import BadTlsFile
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -32,7 +32,7 @@ def startup_errors() -> Iterator[None]:
     except ConfigError as error:
         # As they are: editors and CI take FILE:LINE from the start of a line.
         stop(*error.problems, code=EXIT_USAGE)
-    except BadRoots as error:
+    except BadTlsFile as error:
         stop(str(error), code=EXIT_USAGE)
     except (AuthorityError, PortTaken, SlowParser, StoreError) as error:
         stop(f"onceproxy: {error}", code=EXIT_FAILED)

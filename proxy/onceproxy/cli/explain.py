@@ -9,15 +9,17 @@ import sys
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from onceproxy.cli.compared import comparison_document, comparison_tree
+from onceproxy.cli.destination import Destination, destination
 from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.explained import Found, document, explanation_tree, print_tree
 from onceproxy.cli.given import Given, body_of, changed, from_file, headers_of
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.load import load
 from onceproxy.config.model import Settings
-from onceproxy.config.routing import route_table
+from onceproxy.config.routing import egress_rules, route_table
 from onceproxy.core.comparing import Asked, compare
 from onceproxy.core.explaining import Asker, Explanation, Former, formers
 from onceproxy.core.explaining import explain as explain_request
@@ -56,6 +58,7 @@ ALIKE = 5
 )
 @click.option("--against-data", metavar="BODY|@FILE", help="The second request's body.")
 @click.option("--against-user", help="The second request's user.")
+@click.option("--resolve", is_flag=True, help="Look the host's name up, to judge its addresses, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @settings_options("config", "database", "data_dir")
 def explain(
@@ -71,12 +74,14 @@ def explain(
     against_headers: tuple[str, ...],
     against_data: str | None,
     against_user: str | None,
+    resolve: bool,
     as_json: bool,
 ) -> None:
     """Say which route METHOD URL gets and why, and what its identity is made from.
 
-    URL is absolute, or a path under a mount. Nothing is sent. Where the database can be reached, it is told
-    what receipt there is, and whether there is one under an identity that other rules gave the request.
+    URL is absolute, or a path under a mount. Nothing is sent, and no name looked up without --resolve.
+    Where the database can be reached, it is told what receipt there is, and whether there is one under an
+    identity that other rules gave the request.
     Exits with 1 if the request would be refused.
 
     With --against, or any --against-..., a second request is compared with it: whether it is the same action,
@@ -93,7 +98,8 @@ def explain(
         other = changed(base, against_url, lines, against_data, against_user)
         option = f"--against {against}" if against is not None and against_url is None else "--against-url"
         second = _asked(table, settings, other, option)
-    _tell(table, asked, found, second, as_json=as_json)
+    there = destination(egress_rules(settings), asked.request.origin, resolve=resolve)
+    _tell(table, asked, found, there, second, as_json=as_json)
     sys.exit(1 if asked.explanation.refusal is not None else 0)
 
 
@@ -102,15 +108,28 @@ def _asked(table: RouteTable, settings: Settings, given: Given, option: str) -> 
     return Asked(request, given.asker, explain_request(table, request, given.asker))
 
 
-def _tell(table: RouteTable, asked: Asked, found: Found, second: Asked | None, *, as_json: bool) -> None:
+def _tell(
+    table: RouteTable,
+    asked: Asked,
+    found: Found,
+    there: Destination,
+    second: Asked | None,
+    *,
+    as_json: bool,
+) -> None:
     comparison = compare(table, asked, second) if second is not None else None
     if as_json:
         members = document(asked.request, asked.explanation, found)
+        members["egress"] = there.document()
         if second is not None and comparison is not None:
             members["against"] = comparison_document(second, comparison)
         click.echo(json.dumps(members, indent=2, default=str))
         return
-    print_tree(explanation_tree(asked.request, asked.explanation, found))
+    tree = explanation_tree(asked.request, asked.explanation, found)
+    branch = tree.add(Text(there.words, overflow="fold"))
+    for line in there.lines:
+        branch.add(Text(line, overflow="fold"))
+    print_tree(tree)
     if second is not None and comparison is not None:
         print_tree(comparison_tree(asked, second, comparison))
 

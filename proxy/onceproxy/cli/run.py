@@ -18,7 +18,6 @@ from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.run_id import run_id_option
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Address, Settings
-from onceproxy.ingress.authority import Authority
 from onceproxy.serve import GRACE, Guest, Proxy, start
 
 RUN = "run"  # CMD's name where the proxy has users, and no --run-id gives another
@@ -81,14 +80,16 @@ def _guest(settings: Settings, run_id: str | None) -> Guest | None:
 
 
 def _environment(settings: Settings, proxy: Proxy, run_id: str | None, guest: Guest | None) -> dict[str, str]:
-    authority = Authority.load_or_create(proxy.ca_directory)
+    authority = proxy.authority
     bundle = authority.bundle_with(*roots_named_in(os.environ))
     url = (
         client_url(proxy.url, run_id) if guest is None else client_url(proxy.url, guest.name, guest.password)
     )
     changes = proxy_environment(url, bundle, authority.certificate_file, os.environ)
     # What opens the proxy to others, or its receipts to anybody, is none of CMD's business.
-    kept_back = {settings.admin.token_env, *(user.password_env for user in settings.users)}
+    kept_back = {settings.admin.token_env, settings.tls.ca.password_env}
+    kept_back.update(user.password_env for user in settings.users)
+    kept_back.update(certificate.password_env for certificate in settings.tls.client_certificates)
     return {
         name: value for name, value in apply_changes(changes, os.environ).items() if name not in kept_back
     }

@@ -33,6 +33,10 @@ def contradictions(values: dict[str, Any]) -> Wrong:
     yield from _users(values)
     if all(_mapping(values, "admin").get(name) is not None for name in ("token_env", "token_file")):
         yield ("admin", "token_file"), "is the token's second place, besides token_env; keep one"
+    authority = _mapping(_mapping(values, "tls"), "ca")
+    for one, other in (("cert", "key"), ("key", "cert")):
+        if authority.get(one) is not None and authority.get(other) is None:
+            yield ("tls", "ca", one), f"needs tls.ca.{other}; a CA is its certificate and its key"
     names: dict[str, int] = {}
     routes = values.get("routes")
     for at, route in enumerate(routes if isinstance(routes, list) else []):

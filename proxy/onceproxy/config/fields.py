@@ -55,7 +55,8 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-def _one_or_many(value: object) -> str:
+def one_or_many(value: object) -> str:
+    """Return the tag of what a key holds."""
     return "[many]" if isinstance(value, (list, tuple)) else "[one]"
 
 
@@ -70,7 +71,7 @@ Many = Annotated[tuple[T, ...], BeforeValidator(read_list)]
 # The tags in brackets tell apart what a key may hold. They are no part of a key's name: see `wording`.
 OneOrMany = Annotated[
     Annotated[T, Tag("[one]")] | Annotated[tuple[T, ...], BeforeValidator(read_list), Tag("[many]")],
-    Discriminator(_one_or_many),
+    Discriminator(one_or_many),
 ]
 """A value, or a list of them."""
 

@@ -10,7 +10,7 @@ from onceproxy.config.model import Settings, every_setting
 from onceproxy.config.wording import dotted
 
 # What each request looks up anew. All else is built into parts that live as long as the process.
-_LIVE_SECTIONS = frozenset({"mounts", "users", "users_file", "defaults", "routes", "presets"})
+_LIVE_SECTIONS = frozenset({"mounts", "users", "users_file", "egress", "defaults", "routes", "presets"})
 _LIVE_LIMITS = ("request_body",)
 
 Stamp = tuple[int, int, int]

@@ -72,6 +72,9 @@ class RouteSection(RouteTreatment):
     guard: bool | None = Field(
         None, description="false: send as it is. true: also what reads. Default: mutations are guarded."
     )
+    upgrade_tls: bool = Field(
+        False, description="Send what is asked for by http:// on by https://; port 80 becomes 443."
+    )
     identity: IdentitySection = Field(
         default_factory=IdentitySection, description="What makes two requests the same action."
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from onceproxy.config.egress import egress_policy
 from onceproxy.config.fields import many
 from onceproxy.config.identity import (
     BodySection,
@@ -20,6 +21,7 @@ from onceproxy.config.selections import Names, Paths
 from onceproxy.config.shipped import load_preset
 from onceproxy.config.texts import parse_source
 from onceproxy.config.treatment import Defaults, Outcomes, ProbeSection, RouteTreatment
+from onceproxy.core.egress import EgressPolicy
 from onceproxy.core.masking import SecretRules
 from onceproxy.core.matching import Condition, HostGlob, Match, Scalar
 from onceproxy.core.policies import OutcomeRules, Policy
@@ -68,6 +70,13 @@ def route_table(settings: Settings) -> RouteTable:
     return RouteTable(default, tuple(routes))
 
 
+def egress_rules(settings: Settings, picked_ports: Iterable[int] = ()) -> EgressPolicy:
+    """Return where requests may go. ``picked_ports``: those that this proxy found free and listens on."""
+    own = {settings.listen.port, settings.admin.listen.port, *picked_ports} - {0}
+    at_home = not settings.listens_beyond_loopback
+    return egress_policy(settings.egress, at_home=at_home, own_ports=frozenset(own))
+
+
 def _route(section: RouteSection, defaults: Defaults, origin: str) -> Route:
     treatment = _inherited(section, defaults)
     return Route(
@@ -78,6 +87,7 @@ def _route(section: RouteSection, defaults: Defaults, origin: str) -> Route:
         policy=_policy(treatment, section.outcomes, section.probe),
         client_mode=treatment.allow_client_mode,
         origin=origin,
+        upgrade_tls=section.upgrade_tls,
     )
 
 

@@ -5,21 +5,59 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from onceproxy.config.address import Address
-from onceproxy.config.fields import Section
+from onceproxy.config.fields import Many, Section, one_or_many
 from onceproxy.config.given_secrets import check_variable
-from onceproxy.config.values import check_host_glob, read_list, read_path_or_none, read_upstream_ca
+from onceproxy.config.values import (
+    check_host_glob,
+    read_list,
+    read_path_or_none,
+    read_pem_file,
+    read_pem_file_or_none,
+    read_upstream_ca,
+)
 
 HostGlob = Annotated[str, AfterValidator(check_host_glob)]
+
+
+PemFile = Annotated[Path, BeforeValidator(read_pem_file, json_schema_input_type=str)]
+
+
+PemFileOrNone = Annotated[
+    Path | None, BeforeValidator(read_pem_file_or_none, json_schema_input_type=str | None)
+]
+
+
+class ClientCertificateSection(Section):
+    """Who the proxy is to some hosts."""
+
+    host: HostGlob = Field(description="Host glob that the certificate is shown to.")
+    cert: PemFile = Field(description="PEM file of the certificate, and of those between it and a root.")
+    key: PemFile = Field(description="PEM file of its key; nobody but owner and group may read it.")
+    password_env: str | None = Field(None, description="The variable that holds the key's password.")
+
+
+class Ca(Section):
+    """The CA that tunnels are opened with."""
+
+    cert: PemFileOrNone = Field(
+        None, description="PEM file of a CA that was made elsewhere; null: one of our own, in data_dir."
+    )
+    key: PemFileOrNone = Field(None, description="PEM file of its key; nobody but its owner may read it.")
+    password_env: str | None = Field(None, description="The variable that holds the key's password.")
 
 
 class Tls(Section):
     """TLS on both sides."""
 
-    intercept: bool = Field(
-        True, description="Open CONNECT tunnels with the local CA; false: all are opaque and unguarded."
+    intercept: Annotated[
+        Annotated[bool, Tag("[one]")]
+        | Annotated[tuple[HostGlob, ...], BeforeValidator(read_list), Tag("[many]")],
+        Discriminator(one_or_many),
+    ] = Field(
+        True, description="Open CONNECT tunnels with the local CA; false: none; or host globs: only those."
     )
     passthrough: Annotated[
         tuple[HostGlob, ...], BeforeValidator(read_list, json_schema_input_type=list[str])
@@ -27,6 +65,19 @@ class Tls(Section):
     upstream_ca: Annotated[
         Path | None, BeforeValidator(read_upstream_ca, json_schema_input_type=str | None)
     ] = Field(None, description="PEM file of roots to trust besides the system's.")
+
+    client_certificates: Many[ClientCertificateSection] = Field(
+        (), description="Certificates that hosts are shown which ask for one; the first that fits."
+    )
+
+    ca: Ca = Field(default_factory=Ca, description="The CA that tunnels are opened with.")
+
+    @property
+    def opened(self) -> tuple[str, ...]:
+        """The host globs whose tunnels are opened."""
+        if isinstance(self.intercept, bool):
+            return ("*",) if self.intercept else ()
+        return self.intercept
 
 
 class Admin(Section):

@@ -127,6 +127,27 @@ def read_upstream_ca(value: object) -> Path | None:
     return path
 
 
+def read_pem_file(value: object) -> Path:
+    """Return a PEM file.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    path = read_path(value)
+    if not os.path.isfile(path):
+        raise ValueError("there is no such file; it must be a PEM file")
+    return path
+
+
+def read_pem_file_or_none(value: object) -> Path | None:
+    """Return a PEM file, if there is one.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    return None if value is None else read_pem_file(value)
+
+
 def read_list(value: object) -> object:
     """Return a YAML list as the tuple that a frozen model holds; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from onceproxy.config.model import Settings
 from onceproxy.config.routing import OWN, route_table
+from onceproxy.config.unreached import unreached
 from onceproxy.core.policies import InDoubt
 from onceproxy.core.shadows import shadows
 
@@ -26,3 +27,4 @@ def warnings(settings: Settings) -> Iterator[str]:
                 "all that it matches; put the narrower one first"
             )
         # A route of the file that takes the place of a preset's is what the order is for.
+    yield from unreached(settings)

@@ -28,6 +28,7 @@ class Failure(StrEnum):
     """Why an attempt has no whole response."""
 
     NAME_NOT_RESOLVED = "name-not-resolved"
+    EGRESS_DENIED = "egress-denied"  # our own policy forbids it; ``rule`` says which part of it
     CONNECTION_REFUSED = "connection-refused"  # also unreachable networks and failed connects of any kind
     TLS_FAILED = "tls-failed"  # handshake, or a certificate that does not verify
     LEASE_LOST = "lease-lost"  # our right to send ran out before the first byte
@@ -44,7 +45,7 @@ class Attempt:
     ``response`` is there exactly when ``phase`` is ``BODY_RECEIVED``; else ``failure`` says why not, and
     ``partial`` may hold what had arrived of it.
     ``detail`` is for people: plain words, no secrets. ``status`` is the final status if at least the head
-    arrived.
+    arrived. ``rule`` is the part of the egress policy that forbade it.
     """
 
     phase: WirePhase
@@ -53,17 +54,19 @@ class Attempt:
     detail: str = ""
     status: int | None = None
     partial: Response | None = None
+    rule: str | None = None
 
 
 class SendFailed(Exception):
     """A request has no response: how far it came, why, and the words for people."""
 
-    def __init__(self, phase: WirePhase, failure: Failure, detail: str) -> None:
+    def __init__(self, phase: WirePhase, failure: Failure, detail: str, *, rule: str | None = None) -> None:
         super().__init__(detail)
         self.phase = phase
         self.failure = failure
         self.detail = detail
+        self.rule = rule
 
     def attempt(self) -> Attempt:
         """Return the same as an attempt's report."""
-        return Attempt(self.phase, failure=self.failure, detail=self.detail)
+        return Attempt(self.phase, failure=self.failure, detail=self.detail, rule=self.rule)

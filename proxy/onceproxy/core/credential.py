@@ -74,14 +74,19 @@ def stable_credential(headers: RawHeaders, rules: IdentityRules | None = None) -
     )
 
 
-def credential_digest(key: bytes, headers: RawHeaders, rules: IdentityRules | None = None) -> bytes:
+def credential_digest(
+    key: bytes, headers: RawHeaders, rules: IdentityRules | None = None, certificate: bytes = b""
+) -> bytes:
     """Return the keyed digest of a request's credential (32 bytes).
 
-    Empty where the request carries none, or its route takes any.
+    ``certificate`` is who we are to the upstream by a client certificate: another one is another account.
+    Empty where there is neither, or its route takes any.
     """
     if rules is not None and rules.any_credential:
         return b""
     stable = stable_credential(headers, rules)
+    if certificate:
+        stable = pack([b"client-certificate", certificate, stable])
     return hmac.new(key, stable, hashlib.sha256).digest() if stable else b""
 
 

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from onceproxy.core.attempts import NOTHING_SENT, Attempt, Failure, WirePhase
+from onceproxy.core.egress import OF_ADDRESSES
 from onceproxy.core.receipts import RequestId
 
 URN = "urn:onceproxy:problem:"
@@ -28,6 +29,7 @@ class ProblemType(Enum):
         "The receipt belongs to another credential",
         "http_request_denied",
     )
+    EGRESS_DENIED = "egress-denied", 403, "The proxy may not send requests there", "http_request_denied"
     PROXY_AUTH_REQUIRED = (
         "proxy-auth-required",
         407,
@@ -135,9 +137,13 @@ class Problem:
 def upstream_problem(attempt: Attempt) -> Problem:
     """Return the problem that tells an attempt which has no whole response."""
     failure = attempt.failure or Failure.CONNECTION_LOST
-    extra = (("failure", failure.value), ("phase", attempt.phase.value))
+    extra: tuple[tuple[str, Any], ...] = (("failure", failure.value), ("phase", attempt.phase.value))
     proxy_error = _PROXY_ERRORS.get(failure)
-    if failure is Failure.STOPPED:
+    if failure is Failure.EGRESS_DENIED:
+        kind = ProblemType.EGRESS_DENIED
+        extra = (*extra, ("rule", attempt.rule))
+        proxy_error = "destination_ip_prohibited" if attempt.rule in OF_ADDRESSES else None
+    elif failure is Failure.STOPPED:
         kind = ProblemType.SHUTTING_DOWN
     elif failure is Failure.LEASE_LOST:
         kind = ProblemType.STORE_UNAVAILABLE

@@ -9,7 +9,7 @@ from onceproxy.core.contents import Content
 from onceproxy.core.globs import REST, Index, host_tokens, path_tokens
 from onceproxy.core.jsonrpc import HintsOf, no_hints
 from onceproxy.core.matching import Match, Reading
-from onceproxy.core.messages import Request
+from onceproxy.core.messages import DEFAULT_PORTS, Origin, Request
 from onceproxy.core.policies import Mode, Policy
 from onceproxy.core.rules import BodyForm, BodyRules, IdentityRules
 from onceproxy.core.verdicts import PROTOCOLS, Verdict, judge
@@ -29,6 +29,7 @@ class Route:
     What a mutation is, the method says; for GraphQL and JSON-RPC the body of the request.
 
     ``client_mode``: a client may ask for a milder mode. ``origin`` says where the rule was written.
+    ``upgrade_tls``: what is asked for by http is sent by https.
     """
 
     name: str = DEFAULT_NAME
@@ -38,12 +39,24 @@ class Route:
     policy: Policy = field(default_factory=Policy)
     client_mode: bool = False
     origin: str = ""
+    upgrade_tls: bool = False
 
     def asked_for(self, mode: Mode | None) -> Route:
         """Return the route as a client asks for it: in a milder mode, where the route lets it choose."""
         if mode is None or not self.client_mode or _STRICTNESS[mode] >= _STRICTNESS[self.policy.mode]:
             return self
         return replace(self, policy=replace(self.policy, mode=mode))
+
+    def sent_as(self, request: Request) -> Request:
+        """Return what goes upstream: by https where the route says so, and from port 80 to 443 then.
+
+        Its identity stays that of the request as it was asked for.
+        """
+        origin = request.origin
+        if not self.upgrade_tls or origin.scheme != "http":
+            return request
+        port = DEFAULT_PORTS["https"] if origin.port == DEFAULT_PORTS["http"] else origin.port
+        return replace(request, origin=Origin("https", origin.host, port))
 
     def guards(self, request: Request) -> bool:
         """Say whether ``request`` is an action here; its body has to be there if ``needs_body``."""

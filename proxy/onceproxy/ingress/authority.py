@@ -21,39 +21,46 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from onceproxy.ingress import files
+from onceproxy.ingress.ca_files import AuthorityError, CaKey, read_certificates, read_key
+from onceproxy.ingress.constraints import only_for
+from onceproxy.ingress.files import PRIVATE, PUBLIC
 from onceproxy.ingress.roots import certificates_in, pem, public_roots
+
+__all__ = ["Authority", "AuthorityError", "key_usage"]
 
 CA_LIFE = timedelta(days=3650)
 SKEW = timedelta(hours=1)  # a client's clock may be that far behind
 KEY_FILE, CERT_FILE, BUNDLE_FILE, LOCK_FILE = "ca-key.pem", "ca-cert.pem", "ca-bundle.pem", "lock"
-PRIVATE, PUBLIC = 0o600, 0o644  # modes of files
 CA_NAME = "onceproxy local CA"
 
 _PEM = serialization.Encoding.PEM
+_MEND = "mend tls.ca, or take it out, and a CA of this proxy's own is made"
 _REMEDY = "`onceproxy ca new` makes a new authority (clients then have to trust the new one)"
-
-
-class AuthorityError(Exception):
-    """The local CA can't be used; the text names the file and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate authority with its key."""
+    """A certificate authority with its key.
+
+    ``chain`` is what stands between it and a root, the root included. ``supplied`` is the file it came in,
+    where it was not made here.
+    """
 
     directory: Path
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: CaKey
+    chain: tuple[x509.Certificate, ...] = ()
+    supplied: Path | None = None
 
     @property
     def certificate_file(self) -> Path:
-        """The CA's certificate alone (PEM)."""
-        return self.directory / CERT_FILE
+        """The CA's certificate (PEM), without ours where it was made here."""
+        return self.supplied or self.directory / CERT_FILE
 
     @property
     def bundle_file(self) -> Path:
@@ -77,12 +84,26 @@ class Authority:
                 authority = _load(directory)
             else:
                 authority = _create(directory)
-            _write_if_stale(authority.bundle_file, pem(_roots(authority)))
+            files.write_if_stale(authority.bundle_file, pem(_roots(authority)))
             return authority
 
     @classmethod
-    def create_new(cls, directory: Path) -> Authority:
+    def load_supplied(cls, directory: Path, cert: Path, key: Path, password: str | None) -> Authority:
+        """Return a CA that was made elsewhere. ``directory`` is for the bundle. ``password`` is the key's.
+
+        Raises:
+            AuthorityError: it can't be used, or its key is open to others.
+        """
+        with _alone_in(directory):
+            authority = _supplied(directory, cert, key, password)
+            files.write_if_stale(authority.bundle_file, pem(_roots(authority)))
+            return authority
+
+    @classmethod
+    def create_new(cls, directory: Path, names: tuple[str, ...] = ()) -> Authority:
         """Make a new CA; the former one's files are kept with ``.old`` at their end.
+
+        ``names``: host names that it may sign for, those below them included; none: all.
 
         Raises:
             AuthorityError: the directory can't be written to.
@@ -91,9 +112,9 @@ class Authority:
             for name, mode in ((KEY_FILE, PRIVATE), (CERT_FILE, PUBLIC)):
                 file = directory / name
                 if file.exists():
-                    _write(directory / f"{name}.old", file.read_bytes(), mode)
-            authority = _create(directory)
-            _write_if_stale(authority.bundle_file, pem(_roots(authority)))
+                    files.write(directory / f"{name}.old", file.read_bytes(), mode)
+            authority = _create(directory, names)
+            files.write_if_stale(authority.bundle_file, pem(_roots(authority)))
             return authority
 
     def bundle_with(self, *further: Path) -> Path:
@@ -115,7 +136,7 @@ class Authority:
         bundle = pem(sorted(roots))
         file = self.directory / f"ca-bundle-{hashlib.sha256(bundle).hexdigest()[:16]}.pem"
         with _alone_in(self.directory):
-            _write_if_stale(file, bundle)
+            files.write_if_stale(file, bundle)
         return file
 
 
@@ -144,27 +165,27 @@ def _alone_in(directory: Path) -> Iterator[None]:
             os.close(lock)
 
 
-def _create(directory: Path) -> Authority:
+def _create(directory: Path, names: tuple[str, ...] = ()) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _self_signed(key)
+    certificate = _self_signed(key, names)
     key_pem = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     key_file, cert_file = directory / KEY_FILE, directory / CERT_FILE
     # A staged certificate without a staged key says: the key is in its place, put the certificate there too.
-    _partial(cert_file).unlink(missing_ok=True)
-    _stage(key_file, key_pem, PRIVATE)
-    _stage(cert_file, certificate.public_bytes(_PEM), PUBLIC)
-    _put_in_place(key_file)
-    _put_in_place(cert_file)
+    files.partial_of(cert_file).unlink(missing_ok=True)
+    files.stage(key_file, key_pem, PRIVATE)
+    files.stage(cert_file, certificate.public_bytes(_PEM), PUBLIC)
+    files.put_in_place(key_file)
+    files.put_in_place(cert_file)
     return Authority(directory, certificate, key)
 
 
 def _finish_what_was_begun(directory: Path) -> None:
     cert_file = directory / CERT_FILE
-    if _partial(cert_file).exists() and not _partial(directory / KEY_FILE).exists():
-        _put_in_place(cert_file)
+    if files.partial_of(cert_file).exists() and not files.partial_of(directory / KEY_FILE).exists():
+        files.put_in_place(cert_file)
 
 
-def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _self_signed(key: ec.EllipticCurvePrivateKey, names: tuple[str, ...]) -> x509.Certificate:
     # Random, so that two of a machine's CAs are not taken for one another. A common name has 64 characters.
     common_name = f"{CA_NAME} {socket.gethostname()[:30]} {secrets.token_hex(3)}"
     name = x509.Name(
@@ -174,7 +195,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         ]
     )
     now = datetime.now(UTC)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -185,8 +206,10 @@ def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(key_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
     )
+    if names:
+        builder = builder.add_extension(only_for(names), critical=True)
+    return builder.sign(key, hashes.SHA256())
 
 
 def key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
@@ -207,87 +230,28 @@ def key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 def _load(directory: Path) -> Authority:
     key_file, cert_file = directory / KEY_FILE, directory / CERT_FILE
     try:
-        key = _read_key(key_file)
-        certificate = _read_certificate(cert_file)
+        key = read_key(key_file, None, _REMEDY)
+        [certificate] = read_certificates(cert_file, _REMEDY)[:1]
     except FileNotFoundError as error:
         raise AuthorityError(f"{error.filename}: is missing; restore it, or {_REMEDY}") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise AuthorityError(f"{key_file}: is no elliptic-curve key; {_REMEDY}")
     if key.public_key() != certificate.public_key():
         raise AuthorityError(f"{key_file}: does not belong to {CERT_FILE}; {_REMEDY}")
     return Authority(directory, certificate, key)
 
 
-def _read_key(file: Path) -> ec.EllipticCurvePrivateKey:
-    with file.open("rb") as opened:
-        mode = os.fstat(opened.fileno()).st_mode & 0o777
-        content = opened.read()
-    if mode & 0o077:
-        raise AuthorityError(
-            f"{file}: others may read it (mode {mode:o}). If nobody did, `chmod 600` it; else {_REMEDY}"
-        )
-    try:
-        key = serialization.load_pem_private_key(content, None)
-    except TypeError:
-        raise AuthorityError(f"{file}: has a passphrase, which nobody is there to type; {_REMEDY}") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise AuthorityError(f"{file}: is damaged; {_REMEDY}") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise AuthorityError(f"{file}: is no elliptic-curve key; {_REMEDY}")
-    return key
-
-
-def _read_certificate(file: Path) -> x509.Certificate:
-    try:
-        certificate = x509.load_pem_x509_certificate(file.read_bytes())
-        is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-        certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)  # leaves refer to it
-    except ValueError:
-        raise AuthorityError(f"{file}: is damaged; {_REMEDY}") from None
-    except x509.ExtensionNotFound:
-        is_ca = False
-    if not is_ca:
-        raise AuthorityError(f"{file}: is no certificate of a CA; {_REMEDY}")
-    if certificate.not_valid_after_utc < datetime.now(UTC):
-        raise AuthorityError(f"{file}: expired on {certificate.not_valid_after_utc:%Y-%m-%d}; {_REMEDY}")
-    return certificate
+def _supplied(directory: Path, cert: Path, key_file: Path, password: str | None) -> Authority:
+    key = read_key(key_file, password, _MEND)
+    certificate, *chain = read_certificates(cert, _MEND)
+    if key.public_key() != certificate.public_key():
+        raise AuthorityError(f"{key_file}: does not belong to the first certificate of {cert}; {_MEND}")
+    return Authority(directory, certificate, key, tuple(chain), cert)
 
 
 def _roots(authority: Authority) -> dict[bytes, None]:
     """Return the roots of a bundle (DER), each once."""
     roots = dict.fromkeys(public_roots())
-    roots[authority.certificate.public_bytes(serialization.Encoding.DER)] = None
+    for certificate in (authority.certificate, *authority.chain):
+        roots[certificate.public_bytes(serialization.Encoding.DER)] = None
     return roots
-
-
-def _write_if_stale(file: Path, data: bytes) -> None:
-    if not file.exists() or file.read_bytes() != data:
-        _write(file, data, PUBLIC)
-
-
-def _write(file: Path, data: bytes, mode: int) -> None:
-    _stage(file, data, mode)
-    _put_in_place(file)
-
-
-def _partial(file: Path) -> Path:
-    return file.with_name(f"{file.name}.partial")
-
-
-def _stage(file: Path, data: bytes, mode: int) -> None:
-    """Write what will be ``file``, with its mode from the first byte."""
-    partial = _partial(file)
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(descriptor)
-
-
-def _put_in_place(file: Path) -> None:
-    """Make what was staged the file, for good."""
-    _partial(file).replace(file)
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -1,8 +1,8 @@
 """CONNECT: an opaque tunnel where the configuration says so, else TLS that is opened here.
 
 After the 200 the first byte decides: 0x16 starts a TLS handshake, anything else is taken for plain HTTP,
-which some clients send through CONNECT for ``http://`` URLs. What is inside is served by the same handler as
-on the outside, with the tunnel's origin in place of the request target's.
+which some clients send through CONNECT for ``http://`` URLs; not to port 443. What is inside is served by the
+same handler as on the outside, with the tunnel's origin in place of the request target's.
 """
 
 from __future__ import annotations
@@ -18,16 +18,23 @@ import structlog
 from aiohttp import web
 
 from onceproxy.core.attempts import SendFailed
+from onceproxy.core.client_hello import MalformedHello
+from onceproxy.core.messages import DEFAULT_PORTS
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
-from onceproxy.ingress.ports import Outbound
+from onceproxy.ingress.handshake import FirstBytes, Handshakes
+from onceproxy.ingress.ports import Outbound, TlsMeter
 from onceproxy.ingress.relay import RelayEnd, relay
-from onceproxy.ingress.responses import HandedOver, ProblemResponse
+from onceproxy.ingress.responses import HandedOver, ProblemResponse, problem_bytes
 
 log = structlog.get_logger("onceproxy.ingress")
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-_TLS_HANDSHAKE = 0x16  # the content type of a TLS record that carries a ClientHello (RFC 8446 §5.1)
+_NOT_TLS = Problem(
+    ProblemType.BAD_REQUEST,
+    "What came inside the tunnel is no TLS, and the tunnel leads to port 443. Nothing was sent. Use an "
+    "https:// URL, or a forward request for an http:// one.",
+)
 
 
 class Leaves(Protocol):
@@ -38,31 +45,11 @@ class Leaves(Protocol):
         ...
 
 
-class FirstBytes(asyncio.Protocol):
-    """Keeps what a client says first, until it is known what speaks."""
-
-    def __init__(self) -> None:
-        self.arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.data = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Keep the bytes."""
-        self.data += data
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wake the one that waits; there may be nothing to read."""
-        self._wake()
-
-    def _wake(self) -> None:
-        if not self.arrived.done():
-            self.arrived.set_result(None)
-
-
 class Connector:
     """Serves CONNECT requests.
 
-    ``intercept`` false makes every tunnel opaque; ``passthrough`` are host globs whose tunnels are.
+    ``intercept`` are host globs whose tunnels are opened, ``passthrough`` those of which they are opaque all
+    the same.
     ``patience`` is how long a client may take to start speaking and to shake hands, in seconds.
     """
 
@@ -72,23 +59,29 @@ class Connector:
         leaves: Leaves,
         inner: Callable[[], ClientConnection],
         *,
-        intercept: bool,
+        intercept: tuple[str, ...],
         passthrough: tuple[str, ...],
         patience: float,
+        meter: TlsMeter,
     ) -> None:
         self._outbound = outbound
         self._leaves = leaves
         self._inner = inner
         self._intercept = intercept
-        self._passthrough = tuple(pattern.lower() for pattern in passthrough)
+        self._passthrough = passthrough
         self._patience = patience
+        self._handshakes = Handshakes(meter, patience)
 
     async def serve(self, request: web.BaseRequest, tunnel: Tunnel) -> web.StreamResponse:
         """Answer a CONNECT and serve its tunnel until it closes."""
         connection = cast(ClientConnection, request.protocol)
         host = tunnel.origin.host
-        if not self._intercept or any(fnmatch.fnmatchcase(host, glob) for glob in self._passthrough):
+        if _fits(host, self._passthrough) or not _fits(host, self._intercept):
             return await self._opaque(request, connection, tunnel)
+        try:
+            self._outbound.check(host, tunnel.origin.port)
+        except SendFailed as failed:
+            return ProblemResponse(upstream_problem(failed.attempt()), close=True)
         try:
             context = await asyncio.to_thread(self._leaves.context_for, host)
         except ValueError as error:
@@ -121,53 +114,33 @@ class Connector:
         if early:
             first.data_received(early)
         transport.resume_reading()
+        host = tunnel.origin.host
         try:
             async with asyncio.timeout(self._patience):
-                await first.arrived
+                hello = await first.opening()
         except TimeoutError:
             transport.abort()
             return
-        if not first.data:
+        except MalformedHello:
+            self._handshakes.may_open(transport, None, host)
+            return
+        if hello is not None:
+            if not self._handshakes.may_open(transport, hello, host):
+                return
+            transport.pause_reading()
+            opened = await self._handshakes.shake(transport, first.data, context, host)
+            if opened is not None:
+                await self._serve(*opened, tunnel)
+        elif not first.data or first.ended:
             transport.close()
-        elif first.data[0] == _TLS_HANDSHAKE:
-            await self._shake_hands(transport, first.data, tunnel, context)
+        elif tunnel.origin.port == DEFAULT_PORTS["https"]:
+            # What is said to this port was meant to be said inside TLS.
+            transport.write(problem_bytes(_NOT_TLS))
+            transport.close()
         else:
             plain = replace(tunnel, origin=replace(tunnel.origin, scheme="http"))
             transport.pause_reading()
             await self._serve(transport, first.data, plain)
-
-    async def _shake_hands(
-        self, transport: asyncio.Transport, hello: bytes, tunnel: Tunnel, context: ssl.SSLContext
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        transport.pause_reading()
-        inside = FirstBytes()
-        handshake = loop.create_task(
-            loop.start_tls(transport, inside, context, server_side=True, ssl_handshake_timeout=self._patience)
-        )
-        # The hello was read to tell TLS from HTTP, so it is fed to the TLS layer by hand: that layer is
-        # there after the task's first step, and its own start is queued before this call.
-        await asyncio.sleep(0)
-        loop.call_soon(_feed, transport, hello)
-        try:
-            secure = await handshake
-        except (ssl.SSLError, OSError) as error:
-            log.info(
-                "tls-handshake-failed",
-                host=tunnel.origin.host,
-                error=type(error).__name__,
-                hint="does the client trust the local CA (onceproxy env), or does it pin (tls.passthrough)?",
-            )
-            transport.abort()
-            return
-        except asyncio.CancelledError:
-            transport.abort()
-            raise
-        if secure is None:  # closed while it shook hands
-            transport.abort()
-            return
-        secure.pause_reading()
-        await self._serve(secure, inside.data, tunnel)
 
     async def _serve(self, transport: asyncio.Transport, early: bytes, tunnel: Tunnel) -> None:
         """Serve HTTP on a connection whose reading is paused, from the bytes already read on."""
@@ -188,15 +161,8 @@ class Connector:
             raise
 
 
-def _feed(transport: asyncio.Transport, data: bytes) -> None:
-    layer = cast(asyncio.BufferedProtocol, transport.get_protocol())
-    offset = 0
-    while offset < len(data):
-        buffer = memoryview(layer.get_buffer(len(data) - offset))
-        size = min(len(buffer), len(data) - offset)
-        buffer[:size] = data[offset : offset + size]
-        layer.buffer_updated(size)
-        offset += size
+def _fits(host: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(host.removesuffix("."), glob.lower().removesuffix(".")) for glob in globs)
 
 
 async def relay_client(connection: ClientConnection, far: RelayEnd) -> None:

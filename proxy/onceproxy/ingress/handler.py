@@ -15,7 +15,7 @@ from onceproxy.core.actions import action_of
 from onceproxy.core.attempts import SendFailed
 from onceproxy.core.hygiene import not_ours
 from onceproxy.core.identity import BadKey, MissingKey
-from onceproxy.core.masking import SecretRules, shown_url
+from onceproxy.core.masking import shown_url
 from onceproxy.core.messages import RawHeaders, Request
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
@@ -72,7 +72,7 @@ class Handler:
         guard: Guard,
         outbound: Outbound,
         connector: Connector,
-        credential: Callable[[RawHeaders, IdentityRules], bytes],
+        credential: Callable[[Request, IdentityRules], bytes],
         rules: IngressRules,
         via: bytes | None = None,
     ) -> None:
@@ -105,18 +105,18 @@ class Handler:
             if route is None:
                 body = await _read_body(request, rules.request_body)
                 route = await _find(rules.routes, replace(incoming.request, body=body))
-            route, secrets = route.asked_for(incoming.mode), route.identity.secrets
+            route = route.asked_for(incoming.mode)
             if route.policy.mode is Mode.OFF:
-                return await self._pass_through(request, incoming, body, secrets)
+                return await self._pass_through(request, incoming, body, route)
             if body is None and route.needs_body(incoming.request):
                 body = await _read_body(request, rules.request_body)
             whole = incoming.request if body is None else replace(incoming.request, body=body)
             verdict = await self._judge.verdict(route, replace(incoming, request=whole))
             if not verdict.action:
-                return await self._pass_through(request, incoming, body, secrets, learn=verdict.lists_tools)
+                return await self._pass_through(request, incoming, body, route, learn=verdict.lists_tools)
             if body is None:
                 if passes_by(incoming.request, route.identity):
-                    return await self._pass_through(request, incoming, None, secrets)
+                    return await self._pass_through(request, incoming, None, route)
                 body = await _read_body(request, rules.request_body)
             return await self._guarded(request, incoming, body, route, verdict)
         except Refused as refused:
@@ -142,9 +142,9 @@ class Handler:
         except MissingKey as error:
             return _not_sent(ProblemType.MISSING_KEY, error, route)
         if examined is None:
-            return await self._pass_through(request, incoming, body, route.identity.secrets)
+            return await self._pass_through(request, incoming, body, route)
         outgoing = examined.outgoing
-        credential = self._credential(whole.headers, route.identity)
+        credential = self._credential(route.sent_as(whole), route.identity)
         action = action_of(
             examined,
             route,
@@ -155,7 +155,7 @@ class Handler:
         )
         copy = await Copy.of(whole, route)
         cast(ClientConnection, request.protocol).sent = Sent.GUARDED
-        answer = await self._guard.once(copy.marked(action), outgoing)
+        answer = await self._guard.once(copy.marked(action), route.sent_as(outgoing))
         log_decision(action, answer, time.monotonic() - started)
         return answer_response(await copy.answered(answer), via=self._told_via("1.1"))
 
@@ -164,14 +164,15 @@ class Handler:
         request: web.BaseRequest,
         incoming: Incoming,
         early: Capture | None,
-        secrets: SecretRules,
+        route: Route,
         *,
         learn: bool = False,
     ) -> web.StreamResponse:
         """Send a request on as it arrives; ``early`` is its body where it had to be read to tell.
 
-        ``secrets``: what the log is not shown of it. ``learn``: its answer may say what tools there are.
+        ``learn``: its answer may say what tools there are.
         """
+        outgoing = route.sent_as(incoming.request)
         read = request.method in READ_ONLY
         cast(ClientConnection, request.protocol).sent = Sent.READ if read else Sent.UNGUARDED
         if early is None:
@@ -181,15 +182,12 @@ class Handler:
         else:
             body, length = _read_before(request, early)
         try:
-            response = await self._outbound.open(
-                incoming.request, body=body, length=length, upgrade=incoming.upgrade
-            )
+            response = await self._outbound.open(outgoing, body=body, length=length, upgrade=incoming.upgrade)
         except SendFailed as failed:
             if request.content.exception() is not None:  # the upstream is not to blame
                 return _broken_off(request)
-            log.info(
-                "pass-through-failed", url=shown_url(incoming.request, secrets), failure=failed.failure.value
-            )
+            url = shown_url(outgoing, route.identity.secrets)
+            log.info("pass-through-failed", url=url, failure=failed.failure.value)
             return ProblemResponse(upstream_problem(failed.attempt()))
         if response.status == 101 and incoming.upgrade is not None:
             return await self._upgraded(request, response, incoming.upgrade)

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from onceproxy.ingress.authority import SKEW, Authority, key_usage
+from onceproxy.ingress.constraints import permits
 
 LEAF_LIFE = timedelta(days=6)
 RENEW_BEFORE = timedelta(days=1)
@@ -66,6 +67,11 @@ class LeafCerts:
             ValueError: no certificate can be made out for that.
         """
         name = _general_name(host)
+        if not permits((self._authority.certificate, *self._authority.chain), name):
+            raise ValueError(
+                f"the local CA may not sign for {host[:80]!r} (name constraints); name it under "
+                "tls.passthrough, or make another CA (onceproxy ca new)"
+            )
         with self._lock:
             now = self._clock()
             known = self._contexts.get(name)
@@ -106,7 +112,8 @@ class LeafCerts:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        chain = certificate.public_bytes(_PEM) + self._authority.certificate.public_bytes(_PEM)
+        every = (certificate, self._authority.certificate, *self._authority.chain)
+        chain = b"".join(one.public_bytes(_PEM) for one in every)
         key = self._key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         with _as_file(key + chain) as path:
             context.load_cert_chain(path)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from aiohttp import http_parser
 
-from onceproxy.core.messages import RawHeaders
+from onceproxy.core.messages import Request
 from onceproxy.core.rules import IdentityRules
 from onceproxy.guard.guard import Guard
 from onceproxy.ingress.client_connection import ClientConnection, ClientServer
 from onceproxy.ingress.connect import Connector, Leaves
 from onceproxy.ingress.handler import Handler, IngressRules
-from onceproxy.ingress.ports import Outbound
+from onceproxy.ingress.ports import Outbound, TlsMeter
 
 BACKLOG = 1024
 
@@ -35,11 +35,12 @@ class Listener:
         guard: Guard,
         outbound: Outbound,
         leaves: Leaves,
-        credential: Callable[[RawHeaders, IdentityRules], bytes],
+        credential: Callable[[Request, IdentityRules], bytes],
         rules: IngressRules,
         *,
-        intercept: bool,
+        intercept: tuple[str, ...],
         passthrough: tuple[str, ...],
+        meter: TlsMeter,
         head: int,
         head_timeout: float,
         idle_timeout: float,
@@ -53,6 +54,7 @@ class Listener:
             intercept=intercept,
             passthrough=passthrough,
             patience=head_timeout,
+            meter=meter,
         )
         self._handler = Handler(guard, outbound, connector, credential, rules, via)
         self._clients = ClientServer(

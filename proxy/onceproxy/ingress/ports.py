@@ -50,6 +50,14 @@ class OpenResponse(Protocol):
         ...
 
 
+class TlsMeter(Protocol):
+    """Counts clients with which TLS fails."""
+
+    def client_tls_failed(self, reason: str) -> None:
+        """A tunnel could not be opened; ``reason`` is one of a few words."""
+        ...
+
+
 class Outbound(Protocol):
     """The unguarded ways out."""
 
@@ -62,6 +70,10 @@ class Outbound(Protocol):
         upgrade: bytes | None = None,
     ) -> OpenResponse:
         """Send a request and return at its response's head. Raises ``SendFailed``."""
+        ...
+
+    def check(self, host: str, port: int) -> None:
+        """Judge a host for HTTP by its name. Raises ``SendFailed`` where no request may go there."""
         ...
 
     async def tunnel(

@@ -7,19 +7,21 @@ none of them was written. aiohttp's client has all of them, and resends PUT and 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 
 from onceproxy.core.attempts import Attempt, Failure, SendFailed, WirePhase
+from onceproxy.core.egress import EgressPolicy, Way
 from onceproxy.core.messages import Origin, Request, Response
 from onceproxy.core.routes import READ_ONLY
 from onceproxy.crashpoints import reach
 from onceproxy.guard.growing import GrowingBody
 from onceproxy.upstream.connection import UpstreamConnection
 from onceproxy.upstream.dial import dial
+from onceproxy.upstream.egress import Gate
 from onceproxy.upstream.pool import IdleConnections
 from onceproxy.upstream.streams import UpstreamResponse
+from onceproxy.upstream.tls import UpstreamTls
 from onceproxy.upstream.writing import request_head, write_body
 
 
@@ -40,10 +42,23 @@ class UpstreamSettings:
 class UpstreamClient:
     """The guard's ``Execute`` and the ingress's ``Outbound`` in one."""
 
-    def __init__(self, settings: UpstreamSettings, tls: ssl.SSLContext) -> None:
+    def __init__(self, settings: UpstreamSettings, tls: UpstreamTls, gate: Gate) -> None:
         self._settings = settings
+        self._gate = gate
         self._tls = tls
         self._idle = IdleConnections(settings.idle_timeout, settings.most_idle)
+
+    def follow(self, egress: EgressPolicy) -> None:
+        """Connect by another policy from now on; an idle connection that it forbids is not used again."""
+        self._gate.follow(egress)
+
+    def check(self, host: str, port: int) -> None:
+        """Judge a host for HTTP by its name, before anything is done for it.
+
+        Raises:
+            SendFailed: no request may go there.
+        """
+        self._gate.check_name(host, port, Way.HTTP)
 
     async def aclose(self) -> None:
         """Close the idle connections."""
@@ -111,20 +126,43 @@ class UpstreamClient:
         Raises:
             SendFailed: no connection.
         """
-        return await dial(protocol, host, port, tls=None, timeout=self._settings.connect_timeout)
+        return await dial(
+            protocol,
+            host,
+            port,
+            gate=self._gate,
+            way=Way.TUNNEL,
+            tls=None,
+            timeout=self._settings.connect_timeout,
+        )
 
     async def _connection(self, origin: Origin, longest_idle: float) -> UpstreamConnection:
-        connection = self._idle.take(origin, longest_idle)
-        if connection is not None:
-            return connection
-        tls = self._tls if origin.scheme == "https" else None
-        return await dial(
+        while (connection := self._idle.take(origin, longest_idle)) is not None:
+            if self._may_use(connection):
+                return connection
+            connection.abort()
+        policy = self._gate.policy
+        tls = self._tls.context_for(origin.host) if origin.scheme == "https" else None
+        connection = await dial(
             lambda: UpstreamConnection(origin),
             origin.host,
             origin.port,
+            gate=self._gate,
+            way=Way.HTTP,
             tls=tls,
             timeout=self._settings.connect_timeout,
         )
+        connection.admitted_by = policy
+        return connection
+
+    def _may_use(self, connection: UpstreamConnection) -> bool:
+        """Say whether a connection may still be used: the policy may have changed since it was made."""
+        policy = self._gate.policy
+        if connection.admitted_by is not policy:
+            if not self._gate.still_admits(connection.origin.host, connection.peer):
+                return False
+            connection.admitted_by = policy
+        return True
 
     async def _send(
         self,

@@ -10,6 +10,7 @@ from typing import cast
 
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
 from onceproxy.core.credential import is_for_connection
+from onceproxy.core.egress import EgressPolicy
 from onceproxy.core.messages import Origin, Request
 from onceproxy.crashpoints import reach
 from onceproxy.upstream.parser import Head, Malformed, ResponseParser
@@ -17,6 +18,11 @@ from onceproxy.upstream.parser import Head, Malformed, ResponseParser
 BUFFERED = 256 * 1024  # bytes of a body that wait for their reader before the upstream is slowed down
 
 _ORDER = {phase: at for at, phase in enumerate(WirePhase)}
+# What OpenSSL calls the alerts that are about the certificate of the one they are sent to (RFC 8446 §6.2).
+_ABOUT_CERTIFICATES = (
+    *("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNSUPPORTED_CERTIFICATE", "CERTIFICATE_REVOKED"),
+    *("CERTIFICATE_EXPIRED", "CERTIFICATE_UNKNOWN", "UNKNOWN_CA"),
+)
 _WORDS = {
     WirePhase.SENT_NOTHING: "before a byte of the request was sent",
     WirePhase.SENDING: "while the request was being sent",
@@ -33,8 +39,10 @@ class UpstreamConnection(asyncio.Protocol):
         self.origin = origin
         self.phase = WirePhase.SENT_NOTHING
         self.reused = False
+        self.admitted_by: EgressPolicy | None = None  # the policy that last judged where it leads
         self.answered = False  # whether a byte of a response to the present request arrived
         self._transport: asyncio.Transport | None = None
+        self._tls_version: str | None = None
         self._parser: ResponseParser | None = None
         self._personal = False
         self._failed: SendFailed | None = None
@@ -62,6 +70,12 @@ class UpstreamConnection(asyncio.Protocol):
         arrived = select.poll()
         arrived.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not arrived.poll(0)
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """The address and port that it leads to."""
+        name = self.transport.get_extra_info("peername")
+        return str(name[0]), int(name[1])
 
     @property
     def status(self) -> int | None:
@@ -170,6 +184,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         # Not 0: a TLS transport pauses *at* its limit, so it would pause with nothing to write and stay so.
         self._transport.set_write_buffer_limits(high=1)
+        if (encrypted := transport.get_extra_info("ssl_object")) is not None:
+            self._tls_version = encrypted.version()  # an object that has failed does not tell any more
 
     def data_received(self, data: bytes) -> None:
         """Parse, and slow the upstream down where the reader does not keep up."""
@@ -207,6 +223,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the connection."""
+        if isinstance(exc, ssl.SSLError) and self._parser is not None and self._not_let_in(exc):
+            words = f"it does not take our client certificate, or wants one ({exc.reason}): nothing was read"
+            detail = f"{self.origin.host_header}: {words}; see tls.client_certificates"
+            self._fail(SendFailed(WirePhase.CONNECTING, Failure.TLS_FAILED, detail))
         self._ended("the connection was closed" if exc is None else "the connection was reset")
         self._transport = None
         self._writable.set()
@@ -226,6 +246,17 @@ class UpstreamConnection(asyncio.Protocol):
         if not parser.complete and self._failed is None:
             self._fail(self._failure(Failure.CONNECTION_LOST, words))
         self._news.set()
+
+    def _not_let_in(self, error: ssl.SSLError) -> bool:
+        """Say whether the upstream ended TLS 1.3 because of our certificate: proof that it read no request.
+
+        There the client's handshake ends before the server has looked at its certificate, so the request is
+        on its way by then. The server reads it only after the certificate (RFC 8446 §4.4), and we offer no
+        authentication later on (§4.6.2), so these alerts can mean nothing else.
+        """
+        about = any(alert in (error.reason or "") for alert in _ABOUT_CERTIFICATES)
+        fresh = not (self.answered or self.reused or self._failed)
+        return self._tls_version == "TLSv1.3" and about and fresh
 
     def _ended_in_order(self) -> bool:
         """Say whether it was the upstream that ended the connection: anyone on the way can close a TCP

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
+from onceproxy.core.egress import Way
+from onceproxy.upstream.egress import Gate, SocketAddress
 
 _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.Protocol)
 
@@ -18,21 +20,26 @@ async def dial(
     host: str,
     port: int,
     *,
+    gate: Gate,
+    way: Way,
     tls: ssl.SSLContext | None,
     timeout: float,
 ) -> _ProtocolT:
     """Connect to ``host`` and return the protocol of the connection.
 
-    The name is resolved once, and its addresses are tried in order. With ``tls`` the certificate is verified
+    The name is resolved once, and those of its addresses that ``gate`` admits for ``way`` are tried in order:
+    these very addresses, the name is not looked up again. With ``tls`` the certificate is verified
     for ``host``. ``timeout`` is for all of it, in seconds.
 
     Raises:
-        SendFailed: the name was not found, nobody answers, or the TLS handshake failed.
+        SendFailed: it is forbidden to go there, the name was not found, nobody answers, or the TLS handshake
+            failed.
     """
+    gate.check_name(host, port, way)
     phase = WirePhase.RESOLVING
     try:
         async with asyncio.timeout(timeout):
-            addresses = await _resolve(host, port)
+            addresses = gate.admit(host, await _resolve(host, port), way)
             phase = WirePhase.CONNECTING
             return await _connect(make_protocol, host, addresses, tls)
     except TimeoutError:
@@ -40,15 +47,13 @@ async def dial(
         raise SendFailed(phase, Failure.TIMEOUT, f"{host}: {words} within {timeout:g} seconds") from None
 
 
-async def _resolve(host: str, port: int) -> list[tuple[str, int]]:
+async def _resolve(host: str, port: int) -> list[SocketAddress]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise SendFailed(
             WirePhase.RESOLVING, Failure.NAME_NOT_RESOLVED, f"{host}: the name can't be resolved"
         ) from None
-    # What an address may be (no private network, no metadata service) is to be decided here: these very
-    # addresses are dialled, the name is not looked up again.
     addresses = [(str(entry[4][0]), int(entry[4][1])) for entry in found]
     return list(dict.fromkeys(addresses))
 
@@ -56,7 +61,7 @@ async def _resolve(host: str, port: int) -> list[tuple[str, int]]:
 async def _connect(
     make_protocol: Callable[[], _ProtocolT],
     host: str,
-    addresses: list[tuple[str, int]],
+    addresses: list[SocketAddress],
     tls: ssl.SSLContext | None,
 ) -> _ProtocolT:
     loop = asyncio.get_running_loop()
@@ -68,9 +73,9 @@ async def _connect(
                 make_protocol, address, port, ssl=tls, server_hostname=server_name
             )
         except ssl.SSLCertVerificationError as error:
-            raise _refused_tls(host, f"its certificate does not verify: {error.verify_message}") from None
+            raise _refused_tls(host, _unverified(error)) from None
         except ssl.SSLError as error:
-            raise _refused_tls(host, f"the TLS handshake failed: {error.reason}") from None
+            raise _refused_tls(host, _no_handshake(error)) from None
         except OSError as error:
             # Also a handshake that the upstream broke off; no request was sent in any case.
             reason = error.strerror or type(error).__name__
@@ -81,3 +86,37 @@ async def _connect(
 
 def _refused_tls(host: str, words: str) -> SendFailed:
     return SendFailed(WirePhase.CONNECTING, Failure.TLS_FAILED, f"{host}: {words}")
+
+
+# Of OpenSSL's X509_V_ERR_…
+_EXPIRED, _NOT_YET, _OTHER_HOST = (10,), (9,), (62, 64)
+_UNKNOWN_ISSUER = (2, 18, 19, 20, 21)
+
+
+def _unverified(error: ssl.SSLCertVerificationError) -> str:
+    """Return what is wrong with an upstream's certificate, and whose it is to mend."""
+    code = error.verify_code
+    if code in _EXPIRED:
+        what = "it has expired; whoever runs the upstream has to renew it"
+    elif code in _NOT_YET:
+        what = "it is not valid yet; is this machine's clock right?"
+    elif code in _OTHER_HOST:
+        what = "it is for another host"
+    elif code in _UNKNOWN_ISSUER:
+        what = "its issuer is unknown; the roots of a company's own CA belong under tls.upstream_ca"
+    else:
+        what = "it can't be used"
+    return f"its certificate does not verify: {what} ({error.verify_message})"
+
+
+def _no_handshake(error: ssl.SSLError) -> str:
+    reason = error.reason or type(error).__name__
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        hint = "; it speaks no TLS on this port"
+    elif "PROTOCOL_VERSION" in reason or reason == "UNSUPPORTED_PROTOCOL":
+        hint = "; it speaks no TLS from 1.2 on"
+    elif "HANDSHAKE_FAILURE" in reason:
+        hint = "; it may want a client certificate (tls.client_certificates)"
+    else:
+        hint = ""
+    return f"the TLS handshake failed: {reason}{hint}"

@@ -2,21 +2,77 @@
 
 from __future__ import annotations
 
+import fnmatch
 import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import certifi
+from cryptography import x509
+
+from onceproxy.core.canonical import pack
+from onceproxy.core.messages import Origin
 
 
-class BadRoots(Exception):
-    """The file of further roots can't be used."""
+class BadTlsFile(Exception):
+    """A file of roots, or a client certificate, can't be used; the text names the setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """Who the proxy is to the hosts that a glob names. ``password`` is that of the key, where it has one."""
+
+    host: str
+    cert: Path
+    key: Path
+    password: str | None = None
+
+
+class UpstreamTls:
+    """A context for each client certificate, and one without; all trust the same roots."""
+
+    def __init__(
+        self, further_roots: Path | None = None, certificates: Sequence[ClientCertificate] = ()
+    ) -> None:
+        """Read the files.
+
+        Raises:
+            BadTlsFile: one of them can't be used.
+        """
+        self._plain = upstream_context(further_roots)
+        self._own: list[tuple[str, ssl.SSLContext, bytes]] = []
+        for at, certificate in enumerate(certificates):
+            setting = f"tls.client_certificates[{at}]"
+            context = upstream_context(further_roots)
+            _load(context, certificate, setting)
+            glob = certificate.host.lower().removesuffix(".")
+            self._own.append((glob, context, _identity(certificate.cert, setting)))
+
+    def context_for(self, host: str) -> ssl.SSLContext:
+        """Return the context to speak with a host in, with the first certificate that is for it."""
+        own = self._for(host)
+        return self._plain if own is None else own[1]
+
+    def identity_for(self, origin: Origin) -> bytes:
+        """Return who we are to an upstream by our certificate: the same after it was renewed.
+
+        Empty where it is shown none.
+        """
+        own = self._for(origin.host) if origin.scheme == "https" else None
+        return b"" if own is None else own[2]
+
+    def _for(self, host: str) -> tuple[str, ssl.SSLContext, bytes] | None:
+        host = host.removesuffix(".")
+        return next((own for own in self._own if fnmatch.fnmatchcase(host, own[0])), None)
 
 
 def upstream_context(further_roots: Path | None = None) -> ssl.SSLContext:
     """Return a client context that trusts the system's and certifi's roots, and those of a PEM file.
 
     Raises:
-        BadRoots: the file can't be read or holds no certificate.
+        BadTlsFile: the file can't be read or holds no certificate.
     """
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
@@ -24,7 +80,42 @@ def upstream_context(further_roots: Path | None = None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(further_roots)
         except OSError as error:  # ssl.SSLError is one: no certificate in it
-            raise BadRoots(f"tls.upstream_ca: {further_roots}: {error.strerror or error}") from None
+            raise BadTlsFile(f"tls.upstream_ca: {further_roots}: {error.strerror or error}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _load(context: ssl.SSLContext, certificate: ClientCertificate, setting: str) -> None:
+    # Asked for a password it was not given, OpenSSL would ask on the terminal.
+    password = certificate.password or ""
+    try:
+        if certificate.key.stat().st_mode & 0o007:
+            raise BadTlsFile(f"{setting}.key: {certificate.key}: everyone may read it; `chmod o=` it")
+        context.load_cert_chain(certificate.cert, certificate.key, lambda: password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            words = "the key does not belong to the certificate"
+        elif "ENCRYPTED" in certificate.key.read_text("latin-1"):
+            words = "the key's password is wrong; name the variable that holds it in password_env"
+        else:
+            words = "these are no certificate and key in PEM"
+        raise BadTlsFile(f"{setting}: {certificate.cert}, {certificate.key}: {words}") from None
+    except OSError as error:
+        raise BadTlsFile(f"{setting}: {error.filename}: {error.strerror}") from None
+
+
+def _identity(file: Path, setting: str) -> bytes:
+    try:
+        certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    except ValueError:
+        raise BadTlsFile(f"{setting}.cert: {file}: is no certificate in PEM") from None
+    if certificate.not_valid_after_utc < datetime.now(UTC):
+        expired = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+        raise BadTlsFile(f"{setting}.cert: {file}: expired on {expired}; put the new one there")
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        alternative = names.value.public_bytes()
+    except x509.ExtensionNotFound:
+        alternative = b""
+    return pack((certificate.subject.public_bytes(), alternative))

@@ -233,3 +233,23 @@ async def test_a_path_under_a_mount(config: Path) -> None:
     found = await explained("POST", "/shop/orders", config=config, database="embedded")
 
     assert found["url"] == "https://shop.example/v1/orders"
+
+
+async def test_it_says_where_the_request_may_go(config: Path, database_url: str) -> None:
+    config.write_text(RULES + "egress: {deny: [bad.example], private_networks: deny}\n" + ORDERS)
+    verdicts = {}
+    for url in ("http://bad.example/", "http://10.0.0.1/", "http://localhost/", "http://8.8.8.8/"):
+        found = await explained("GET", url, config=config, database=database_url)
+        verdicts[url] = (found["egress"]["allowed"], found["egress"]["rule"])
+    resolved = await explained("GET", "http://localhost/", "--resolve", config=config, database=database_url)
+    told = await explain("GET", "http://localhost/", "--resolve", config=config, database=database_url)
+
+    assert list(verdicts.values()) == [
+        (False, "deny-list"),
+        (False, "private-network"),
+        (None, "allowed"),
+        (True, "allowed"),
+    ]
+    assert resolved["egress"]["allowed"] is False
+    assert {"address": "127.0.0.1", "allowed": False, "rule": "loopback"} in resolved["egress"]["addresses"]
+    assert "127.0.0.1: loopback: " in told.stdout

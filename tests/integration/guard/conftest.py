@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from onceproxy.core.egress import EgressPolicy
 from onceproxy.core.messages import BytesBody, Origin, RawHeaders, Request
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.guard import Guard, GuardLimits
 from onceproxy.guard.ports import Meter
 from onceproxy.store.postgres import PostgresStore
 from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
+from onceproxy.upstream.egress import Gate
+from onceproxy.upstream.tls import UpstreamTls
 from stores import OpenStore, an_action
 from upstreams import Upstream
 
@@ -59,7 +61,7 @@ async def start_side(open_store: OpenStore, upstream: Upstream) -> AsyncIterator
         meter: Meter | None = None, limits: GuardLimits | None = None, url: str = "", **settings: Any
     ) -> Side:
         store = await (open_store(url, **settings) if url else open_store(**settings))
-        client = UpstreamClient(UpstreamSettings(), ssl.create_default_context())
+        client = UpstreamClient(UpstreamSettings(), UpstreamTls(), Gate(EgressPolicy(private=True)))
         guard = Guard(store, client, limits, meter=meter)
         started.append((guard, client))
         return Side(guard, store, upstream)

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from onceproxy.ingress import authority as module
+from onceproxy.ingress import files as module
 from onceproxy.ingress import roots
 from onceproxy.ingress.authority import Authority, AuthorityError
 
@@ -130,17 +130,17 @@ def test_the_second_start_finds_the_ca_of_the_first(directory: Path) -> None:
 STARTER = """
 import sys, time
 from pathlib import Path
-from onceproxy.ingress import authority as module
+from onceproxy.ingress import authority, files as module
 
-stage = module._stage
+stage = module.stage
 def slow_stage(*arguments):
     time.sleep(0.05)  # wide enough for the others to get in, if they could
     stage(*arguments)
-module._stage = slow_stage
+module.stage = slow_stage
 
 print("ready", flush=True)
 sys.stdin.read()  # the starting gun: its end
-authority = module.Authority.load_or_create(Path(sys.argv[1]))
+authority = authority.Authority.load_or_create(Path(sys.argv[1]))
 assert authority.key.public_key() == authority.certificate.public_key()
 print(authority.fingerprint)
 """
@@ -225,8 +225,8 @@ def _die_after(steps: int, patch: pytest.MonkeyPatch) -> None:
 
         patch.setattr(module, name, step)
 
-    counted("_stage")
-    counted("_put_in_place")
+    counted("stage")
+    counted("put_in_place")
 
 
 def test_a_new_ca_keeps_the_former_one_beside_it(directory: Path) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from onceproxy.admin.metrics import Metrics
 from onceproxy.config.model import Settings
 from onceproxy.core.attempts import Attempt
-from onceproxy.core.messages import RawHeaders
+from onceproxy.core.messages import Request
 from onceproxy.core.receipts import Action, Claim, Receipt
 from onceproxy.core.rules import IdentityRules
 from onceproxy.core.users import EVERYBODY
@@ -36,6 +37,9 @@ class FaultyStore(SimulatedStore):
 
 
 class FaultyWayOut:
+    def check(self, *_: Any) -> None:
+        pass
+
     async def open(self, *_: Any, **__: Any) -> OpenResponse:
         raise Fault
 
@@ -51,8 +55,8 @@ class FaultyLeaves:
         raise Fault
 
 
-def faulty_credential(headers: RawHeaders, rules: IdentityRules) -> bytes:
-    if any(name == b"X-Fault" for name, _ in headers):
+def faulty_credential(request: Request, rules: IdentityRules) -> bytes:
+    if any(name == b"X-Fault" for name, _ in request.headers):
         raise Fault
     return b""
 
@@ -67,7 +71,8 @@ async def url() -> AsyncIterator[str]:
         FaultyLeaves(),
         faulty_credential,
         ingress_rules(Settings.model_validate({"routes": [UNGUARDED]}), EVERYBODY),
-        intercept=True,
+        intercept=("*",),
+        meter=Metrics(),
         passthrough=(),
         head=64 * 1024,
         head_timeout=10,

@@ -18,7 +18,7 @@ from onceproxy.serve import Proxy, start
 from upstreams import Upstream
 
 # What depends on how an event loop does TLS and hands connections over is tried on both.
-ON_BOTH_LOOPS = frozenset({"test_connect", "test_opaque", "test_upgrades"})
+ON_BOTH_LOOPS = frozenset({"test_connect", "test_handshakes", "test_opaque", "test_upgrades"})
 
 Receipts = Callable[[], Awaitable[list[str]]]
 

@@ -11,12 +11,16 @@ import trustme
 import uvloop
 
 from integration.upstream.line import Line
+from onceproxy.core.egress import EgressPolicy
 from onceproxy.core.messages import BytesBody, Origin, RawHeaders, Request
 from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
+from onceproxy.upstream.egress import Gate
+from onceproxy.upstream.tls import UpstreamTls
 from upstreams import Upstream
 
 MakeClient = Callable[..., UpstreamClient]
 
+AT_HOME = EgressPolicy(private=True, at_home=True)
 SHORT = 2.0  # seconds of a timeout that is to run out; on a busy machine all that comes before fits in
 
 
@@ -30,16 +34,22 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+@pytest.fixture(scope="session")
+def tls(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> UpstreamTls:
+    """TLS that trusts that CA."""
+    roots = tmp_path_factory.mktemp("roots") / "roots.pem"
+    authority.cert_pem.write_to_path(str(roots))
+    return UpstreamTls(roots)
+
+
 @pytest.fixture
-async def make_client(authority: trustme.CA) -> AsyncIterator[MakeClient]:
+async def make_client(tls: UpstreamTls) -> AsyncIterator[MakeClient]:
     """Makes clients; takes the members of ``UpstreamSettings``, closes them all."""
     made: list[UpstreamClient] = []
 
     def make(**settings: float) -> UpstreamClient:
-        tls = ssl.create_default_context()
-        authority.configure_trust(tls)
         values = {"connect_timeout": 20.0, "response_timeout": 20.0, **settings}
-        made.append(UpstreamClient(UpstreamSettings(**values), tls))  # type: ignore[arg-type]
+        made.append(UpstreamClient(UpstreamSettings(**values), tls, Gate(AT_HOME)))  # type: ignore[arg-type]
         return made[-1]
 
     yield make

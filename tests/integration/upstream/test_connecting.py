@@ -17,9 +17,12 @@ from integration.upstream.line import Line
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
 from onceproxy.core.messages import Origin
 from onceproxy.upstream.client import UpstreamClient
-from upstreams import Upstream
+from onceproxy.upstream.tls import UpstreamTls
+from upstreams import Upstream, door
 
-YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+DAY = datetime.timedelta(days=1)
+YESTERDAY = datetime.datetime.now(datetime.UTC) - DAY
+TOMORROW = YESTERDAY + 2 * DAY
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64 + ".example"])
@@ -54,6 +57,10 @@ def expired(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("localhost", not_after=YESTERDAY)
 
 
+def not_yet(authority: trustme.CA) -> trustme.LeafCert:
+    return authority.issue_cert("localhost", not_before=TOMORROW, not_after=TOMORROW + 2 * DAY)
+
+
 def wrong_name(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("other.example")
 
@@ -61,9 +68,10 @@ def wrong_name(authority: trustme.CA) -> trustme.LeafCert:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (untrusted, "self-signed certificate in certificate chain|unable to get local issuer"),
-        (expired, "expired"),
-        (wrong_name, "not valid for 'localhost'"),
+        (untrusted, r"its issuer is unknown; .*tls\.upstream_ca"),
+        (expired, "it has expired"),
+        (not_yet, "it is not valid yet"),
+        (wrong_name, "it is for another host .*not valid for 'localhost'"),
     ],
 )
 async def test_a_certificate_that_does_not_verify(
@@ -151,3 +159,29 @@ async def test_an_unguarded_request_and_a_tunnel_tell_the_same(client: UpstreamC
         await client.tunnel("nowhere.invalid", 80, asyncio.Protocol)
 
     assert opened.value.failure is tunnelled.value.failure is Failure.NAME_NOT_RESOLVED
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"\x15\3\2\0\2\2\x46", "it speaks no TLS from 1.2 on"),
+        (b"\x15\3\3\0\2\2\x28", r"it may want a client certificate \(tls\.client_certificates\)"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it speaks no TLS on this port"),
+    ],
+)
+async def test_what_is_wrong_with_a_handshake_is_said(
+    client: UpstreamClient, upstream: Upstream, said: bytes, words: str
+) -> None:
+    upstream.at_the_door(door(5, said, then="hang"))
+
+    attempt = await client.send(a_request(Origin("https", "localhost", upstream.port)), yes)
+
+    assert (attempt.phase, attempt.failure) == (WirePhase.CONNECTING, Failure.TLS_FAILED)
+    assert re.search(words, attempt.detail)
+
+
+def test_nothing_turns_verification_off(tls: UpstreamTls) -> None:
+    context = tls.context_for("any.example")
+
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2

@@ -30,6 +30,8 @@ def counted() -> Metrics:
     metrics = Metrics()
     metrics.executed_twice("r")
     metrics.observed("r", "would-replay")
+    metrics.egress_denied("private-network")
+    metrics.client_tls_failed("distrusted")
     for route in ("r", "r", "s"):
         metrics.looks_repeated(route)
     metrics.limit_hit(Limit.QUEUE)
@@ -42,6 +44,8 @@ def test_what_is_counted_is_on_the_page() -> None:
     assert samples(counted()) == {
         "onceproxy_executed_twice_total": [({"route": "r"}, 1.0)],
         "onceproxy_observed_total": [({"route": "r", "would": "would-replay"}, 1.0)],
+        "onceproxy_client_tls_failed_total": [({"reason": "distrusted"}, 1.0)],
+        "onceproxy_egress_denied_total": [({"rule": "private-network"}, 1.0)],
         "onceproxy_looks_repeated_total": [({"route": "r"}, 2.0), ({"route": "s"}, 1.0)],
         "onceproxy_limits_hit_total": [({"limit": "queue"}, 1.0)],
         "onceproxy_batch_rows": [({"lane": "claims"}, 7.0)],

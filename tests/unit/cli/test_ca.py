@@ -8,6 +8,7 @@ from pathlib import Path
 from click.testing import Result
 
 from onceproxy.ingress.authority import Authority
+from onceproxy.ingress.constraints import names_of
 
 Invoke = Callable[..., Result]
 
@@ -69,3 +70,28 @@ def test_a_wrong_configuration_is_told_line_by_line(onceproxy: Invoke) -> None:
         "onceproxy.yaml:2:",
         "onceproxy.yaml:3:",
     ]
+
+
+def test_new_for_some_hosts_only(onceproxy: Invoke, data_dir: Path) -> None:
+    result = onceproxy("ca", "new", "--yes", "--name", "API.example", "--name", "shop.example.")
+
+    assert result.exit_code == 0
+    assert "only for     api.example, shop.example\n" in result.stdout
+    assert names_of(Authority.load_or_create(data_dir / "ca").certificate) == ["api.example", "shop.example"]
+    assert onceproxy("ca", "new", "--yes", "--name", "https://a").exit_code == 2
+
+
+def test_a_supplied_ca_is_shown_and_not_made_anew(onceproxy: Invoke, data_dir: Path) -> None:
+    made = Authority.create_new(data_dir / "elsewhere")
+    key = made.directory / "ca-key.pem"
+    Path("onceproxy.yaml").write_text(
+        f"version: 1\ntls: {{ca: {{cert: '{made.certificate_file}', key: '{key}'}}}}\n"
+    )
+
+    assert onceproxy("ca", "path").stdout == f"{made.certificate_file}\n"
+    assert made.fingerprint in onceproxy("ca", "show").stdout
+    refused = onceproxy("ca", "new", "--yes")
+    assert refused.exit_code == 2
+    assert "tls.ca names the CA" in refused.stderr
+    key.chmod(0o644)
+    assert "others may read it" in onceproxy("ca", "show").stderr

@@ -12,10 +12,10 @@ from unit.config.loading import problems_of
 
 TOP = (
     "Allowed here: version, listen, insecure_listen, database, data_dir, allow_unsafe_durability, "
-    "via, tls, mounts, users, users_file, limits, defaults, routes, presets, admin"
+    "via, tls, mounts, users, users_file, egress, limits, defaults, routes, presets, admin"
 )
 
-TLS = "Allowed here: intercept, passthrough, upstream_ca"
+TLS = "Allowed here: intercept, passthrough, upstream_ca, client_certificates, ca"
 HOST_PORT = "it must be HOST:PORT, as in 127.0.0.1:8888 or [::1]:8888"
 DURATION = "it must be a number and its unit, as in 500ms, 30s, 10m, 24h or 30d"
 SIZE = "it must be a whole number of bytes, or one with a unit, as in 64KiB, 16MiB or 1GiB"
@@ -37,6 +37,20 @@ LIST = "it must be a list, as in [a, b]"
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        (
+            "tls: {ca: {cert: f.yaml}}",
+            "2: tls.ca.cert: needs tls.ca.key; a CA is its certificate and its key",
+        ),
+        ("tls: {ca: {key: f.yaml}}", "2: tls.ca.key: needs tls.ca.cert; a CA is its certificate and its key"),
+        (
+            "tls: {ca: {cert: none.pem, key: f.yaml}}",
+            "2: tls.ca.cert: is 'none.pem'; there is no such file; it must be a PEM file",
+        ),
+        ("tls: {intercept: maybe}", "2: tls.intercept: is 'maybe'; it must be true or false"),
+        (
+            "tls: {client_certificates: [{host: a, cert: f.yaml}]}",
+            "2: tls.client_certificates[0].key: is missing; it must be there",
+        ),
         ("listen: 8888", f"2: listen: is 8888; {HOST_PORT}"),
         ("listen:", f"2: listen: is empty; {HOST_PORT}"),
         ("listen: off", f"2: listen: is 'off'; {HOST_PORT}"),

@@ -44,6 +44,8 @@ def test_a_file_sets_all() -> None:
         "intercept": False,
         "passthrough": ("*.x.com",),
         "upstream_ca": Path("ca.pem"),
+        "client_certificates": (),
+        "ca": {"cert": None, "key": None, "password_env": None},
     }
     assert settings.mounts == {"/a": "https://x.com", "/a/b": "http://[::1]:3000/c/"}
     assert (settings.limits.request_body, settings.limits.receipt_body, settings.limits.header) == (

@@ -58,7 +58,10 @@ def test_the_docs_name_what_takes_effect_without_a_restart() -> None:
     live = {key[0] if key[0] != "limits" else ".".join(key) for key, _ in every_setting() if is_live(key)}
 
     assert all(f"`{name}`" in section for name in live)
-    assert live == {"mounts", "users", "users_file", "defaults", "routes", "presets", "limits.request_body"}
+    assert live == {
+        *("mounts", "users", "users_file", "egress", "defaults", "routes", "presets"),
+        "limits.request_body",
+    }
 
 
 def test_a_stamp_changes_with_what_a_link_leads_to(tmp_path: Path) -> None:
