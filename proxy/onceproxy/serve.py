@@ -18,6 +18,7 @@ import structlog
 from onceproxy.admin.door import Door
 from onceproxy.admin.listener import AdminListener
 from onceproxy.admin.metrics import Metrics
+from onceproxy.config.encryption import BadKey, read_keys
 from onceproxy.config.exposure import Unguarded, who_may_enter
 from onceproxy.config.limits import Limits
 from onceproxy.config.load import ConfigError
@@ -33,6 +34,7 @@ from onceproxy.ingress.handler import IngressRules
 from onceproxy.ingress.leaves import LeafCerts
 from onceproxy.ingress.listener import Listener
 from onceproxy.ingress.targets import parse_mounts
+from onceproxy.sealing.keyring import Keyring
 from onceproxy.spool.directory import SpoolDirectory
 from onceproxy.store.embedded import start_embedded
 from onceproxy.store.postgres import PostgresStore
@@ -158,6 +160,20 @@ def via_name(settings: Settings, authority: Authority) -> bytes | None:
     return f"onceproxy-{digest[:8]}".encode("ascii") if settings.via else None
 
 
+def keyring_of(settings: Settings) -> Keyring:
+    """Return the keys of stored answers. They were looked at when the settings were loaded.
+
+    Raises:
+        ConfigError: one of them is not there any more.
+    """
+    keys = []
+    for at, found in read_keys(settings.encryption, os.environ):
+        if isinstance(found, BadKey):
+            raise ConfigError([f"encryption.keys[{at}].{found.place}: {found}"])
+        keys.append(found)
+    return Keyring(keys)
+
+
 def spool_directory(settings: Settings) -> Path:
     """Return where answers wait that the database does not take."""
     return settings.data_dir.absolute() / "spool"
@@ -192,7 +208,9 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
             Gate(egress_rules(settings), metrics),
         )
         parts.push_async_callback(upstream.aclose)
-        spool = SpoolDirectory(spool_directory(settings), store.credential_key, settings.limits.spool)
+        spool = SpoolDirectory(
+            spool_directory(settings), store.credential_key, settings.limits.spool, keyring_of(settings)
+        )
         guard = Guard(
             store,
             upstream,
@@ -262,6 +280,13 @@ async def _open_store(settings: Settings, parts: AsyncExitStack, metrics: Metric
         data_dir=settings.data_dir,
         batched=metrics.batch,
         cache=settings.limits.receipt_cache,
+        keyring=keyring_of(settings),
     )
     parts.push_async_callback(store.close)
+    for key in await store.unknown_keys():
+        log.warning(
+            "receipts-not-readable",
+            key=key,
+            hint="receipts are encrypted with a key that is not in encryption.keys; their copies get 409",
+        )
     return store

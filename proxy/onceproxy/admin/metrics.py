@@ -42,6 +42,12 @@ class Metrics:
             ["route"],
             registry=self._registry,
         )
+        self._unreadable = Counter(
+            "onceproxy_receipts_unreadable",
+            "Copies refused because their receipts can't be decrypted. Must stay 0.",
+            ["route"],
+            registry=self._registry,
+        )
         self._limits_hit = Counter(
             "onceproxy_limits_hit",
             "What was refused, closed or not kept because a limit had no room for it.",
@@ -81,6 +87,10 @@ class Metrics:
     def looks_repeated(self, route: str) -> None:
         """Count an action that looks like an earlier one."""
         self._looks_repeated.labels(route).inc()
+
+    def unreadable(self, route: str) -> None:
+        """Count a copy whose receipt can't be decrypted."""
+        self._unreadable.labels(route).inc()
 
     def limit_hit(self, limit: Limit) -> None:
         """Count what a limit had no room for."""

@@ -20,6 +20,7 @@ COMMANDS = {
     "ca": ("ca", "ca", "The local CA's certificate."),
     "receipts": ("receipts", "receipts", "List, show, resolve and purge receipts."),
     "migrate": ("migrate", "migrate", "Create or update the database's tables."),
+    "rekey": ("rekey", "rekey", "Encrypt stored answers with the first of the keys."),
     "gc": ("gc", "gc", "Remove what has expired from the database."),
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from onceproxy.config.document import KeyPath
+from onceproxy.config.encryption import PLACES
 from onceproxy.config.shipped import load_preset, preset_names
 
 Wrong = Iterator[tuple[KeyPath, str]]
@@ -26,6 +27,7 @@ def contradictions(values: dict[str, Any]) -> Wrong:
             yield ("presets", at), "is there already; the first is enough"
         elif preset in preset_names():
             shipped |= {route.name: preset for route in load_preset(preset).routes}
+    yield from _keys(values)
     defaults = _mapping(values, "defaults")
     if defaults.get("in_doubt") == "probe":
         yield ("defaults", "in_doubt"), "probe needs a probe, which each route has of its own; set it there"
@@ -62,6 +64,20 @@ def _users(values: dict[str, Any]) -> Wrong:
             name = user.get("name")
             if isinstance(name, str) and names.setdefault(name, at) != at:
                 yield ("users", at, "name"), f"is the name of users[{names[name]}], too; each has its own"
+
+
+def _keys(values: dict[str, Any]) -> Wrong:
+    ids: dict[str, int] = {}
+    keys = _mapping(values, "encryption").get("keys")
+    for at, one in enumerate(keys if isinstance(keys, list) else []):
+        if not isinstance(one, dict):
+            continue
+        key: KeyPath = ("encryption", "keys", at)
+        yield from _one_of(key, one, PLACES)
+        if isinstance(one.get("id"), str):
+            if one["id"] in ids:
+                yield (*key, "id"), f"is that of encryption.keys[{ids[one['id']]}], too; each key has its own"
+            ids.setdefault(one["id"], at)
 
 
 def _name(key: KeyPath, route: dict[str, Any], names: dict[str, int], at: int) -> Wrong:

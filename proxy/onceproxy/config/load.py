@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from onceproxy.config.contradictions import contradictions
 from onceproxy.config.document import Document, DocumentError, KeyPath, read_document
+from onceproxy.config.encryption import BadKey, read_keys
 from onceproxy.config.exposure import Unguarded, who_may_enter
 from onceproxy.config.model import Settings
 from onceproxy.config.references import References
@@ -93,6 +94,9 @@ def load(
         except Unguarded as error:
             for key, what in error.wrong:
                 found.add(key, what)
+        for at, key_or_fault in read_keys(settings.encryption, environ):
+            if isinstance(key_or_fault, BadKey):
+                found.add(("encryption", "keys", at, key_or_fault.place), str(key_or_fault))
     found.raise_any()
     assert settings is not None
     return settings

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from onceproxy.config.address import Address
 from onceproxy.config.egress import Egress
+from onceproxy.config.encryption import Encryption
 from onceproxy.config.fields import Many, Section
 from onceproxy.config.limits import Limits
 from onceproxy.config.routes import RouteSection
@@ -90,6 +91,7 @@ class Settings(Section):
         Path | None, BeforeValidator(read_path_or_none, json_schema_input_type=str | None)
     ] = Field(None, description="A file of further users, a line NAME:HASH for each.")
     egress: Egress = Field(default_factory=Egress, description="Where requests may go.")
+    encryption: Encryption = Field(default_factory=Encryption, description="Encryption of stored answers.")
     limits: Limits = Field(default_factory=Limits, description="What is too large, too many or too slow.")
     defaults: Defaults = Field(default_factory=Defaults, description="How guarded requests are treated.")
     routes: Many[RouteSection] = Field((), description="Rules for requests; the first that matches is it.")

@@ -164,9 +164,25 @@ def being_asked(action: Action, receipt: Receipt) -> Refuse:
 
 
 def _completed(action: Action, receipt: Receipt) -> Decision:
+    if receipt.unreadable is not None:
+        return unreadable(action, receipt, receipt.unreadable)
     if receipt.response is None or not receipt.body_kept:
         return _without_body(action, receipt, "which is over the limit for receipts (limits.receipt_body)")
     return Replay(receipt, receipt.response)
+
+
+def unreadable(action: Action, receipt: Receipt, why: str) -> Refuse:
+    """Return the refusal of a copy whose receipt is encrypted, and can't be decrypted. ``why``: in words."""
+    status = receipt.response.status if receipt.response is not None else None
+    return _refuse(
+        action,
+        receipt,
+        ProblemType.UNREADABLE,
+        f"The action happened: the upstream answered {status}. What is stored of that can't be read: {why}. "
+        "It was not sent again. Do not send it as another action either: ask the upstream for the result, "
+        "and tell whoever runs the proxy; if a key is missing there, a later copy gets the answer.",
+        extra=(("upstream_status", status),),
+    )
 
 
 def damaged(action: Action, receipt: Receipt) -> Refuse:

@@ -83,10 +83,12 @@ class BodyApart:
     """A large body of a receipt, which the store keeps apart: its size and its SHA-256.
 
     It has to be loaded first. Reading it instead raises ``RuntimeError``: it must never pass for empty.
+    ``sealed``: what the store has of it is encrypted.
     """
 
     size: int
     digest: bytes
+    sealed: bool = False
 
     def chunks(self) -> Iterator[bytes]:
         """Refuse."""

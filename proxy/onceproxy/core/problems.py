@@ -51,6 +51,12 @@ class ProblemType(Enum):
         "It happened, but its response can't be given again",
         "http_request_denied",
     )
+    UNREADABLE = (
+        "receipt-unreadable",
+        409,
+        "It happened, but its receipt can't be decrypted",
+        "http_request_denied",
+    )
     RECEIPT_EXPIRED = (
         "receipt-expired",
         410,

@@ -136,7 +136,8 @@ class Receipt:
     and ``body_digest`` (SHA-256) describe what it is or was. ``phase``, ``failure`` and ``detail`` are the
     evidence of the last attempt. ``source`` says who told that it happened. ``first_age`` is the seconds
     since the first attempt was claimed. ``expires_in`` is the seconds for which a ``completed`` receipt still
-    answers.
+    answers. ``unreadable``: why the response can't be decrypted, where it can't; it has its status
+    then, and nothing else.
     """
 
     request_id: RequestId
@@ -160,6 +161,7 @@ class Receipt:
     source: Source = Source.UPSTREAM
     first_age: float = 0.0
     expires_in: float = 0.0
+    unreadable: str | None = None
 
     @property
     def partial(self) -> bool:

@@ -97,7 +97,7 @@ class Guard:
         self._waiters = Waiters(limits.waiters, limits.waiters_per_action, self._meter.limit_hit)
         self._watcher = Watcher(store, self._executions, self._places, self._meter)
         self._prober = Prober(store, execute, limit=limits.receipt_body, clock=clock)
-        self._replays = Replays(store, self._executions)
+        self._replays = Replays(store, self._executions, self._meter)
         self._reads = SharedReads(store)
         self._turns = Turns()
         self._copies: Counter[RequestId] = Counter()
@@ -246,7 +246,7 @@ class Guard:
 
     async def _told(self, action: Action, decision: Replay | Refuse) -> Answer:
         if isinstance(decision, Refuse):
-            return refusal(decision)
+            return self._replays.refused(action, decision)
         return await self._replays.answer(action, decision)
 
 

@@ -27,6 +27,10 @@ class SettlementRefused(StoreUnavailable):
     """The store is there and does not take a settlement: a fault, of the data or of ours. Others may pass."""
 
 
+class Unreadable(Exception):
+    """What is stored of an answer is encrypted, and can't be decrypted; the text says why."""
+
+
 class Settled(StrEnum):
     """What became of a settlement."""
 
@@ -114,6 +118,9 @@ class Store(Protocol):
         """Return the body of a receipt whose response has a ``BodyApart``: all of it, as it was written.
 
         None: it is gone, together with the receipt, or damaged. A reader, and no transaction.
+
+        Raises:
+            Unreadable: it is encrypted, and can't be decrypted.
         """
         ...
 
@@ -220,6 +227,10 @@ class Meter(Protocol):
         """An action was sent that asks for the same as one just before it, under another key."""
         ...
 
+    def unreadable(self, route: str) -> None:
+        """A copy was refused because its receipt can't be decrypted."""
+        ...
+
     def limit_hit(self, limit: Limit) -> None:
         """A limit had no room for something."""
         ...
@@ -232,6 +243,9 @@ class NoMeter:
         """Do nothing."""
 
     def observed(self, route: str, would: str) -> None:
+        """Do nothing."""
+
+    def unreadable(self, route: str) -> None:
         """Do nothing."""
 
     def looks_repeated(self, route: str) -> None:

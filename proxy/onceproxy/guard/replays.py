@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import structlog
 
-from onceproxy.core.decisions import Replay, damaged
+from onceproxy.core.decisions import Refuse, Replay, damaged, unreadable
 from onceproxy.core.messages import BodyApart
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Action, Receipt, RequestId
 from onceproxy.core.states import State
 from onceproxy.guard.answers import Answer, not_sent, refusal, replayed
 from onceproxy.guard.executions import Executions
-from onceproxy.guard.ports import Note, Store, StoreUnavailable
+from onceproxy.guard.ports import Meter, Note, Store, StoreUnavailable, Unreadable
 
 log = structlog.get_logger("onceproxy.guard")
 
@@ -22,8 +22,9 @@ log = structlog.get_logger("onceproxy.guard")
 class Replays:
     """Answers copies from receipts, and notes it in the background: a count is not worth a client's wait."""
 
-    def __init__(self, store: Store, executions: Executions) -> None:
+    def __init__(self, store: Store, executions: Executions, meter: Meter) -> None:
         self._store = store
+        self._meter = meter
         self._executions = executions
         self._counts: Counter[RequestId] = Counter()
         self._writing: set[RequestId] = set()
@@ -32,12 +33,28 @@ class Replays:
         """Answer a copy of ``action`` from its receipt, a large body loaded. Raises ``StoreUnavailable``."""
         receipt, response = decision.receipt, decision.response
         if isinstance(response.body, BodyApart):
-            body = await self._store.load(receipt)
+            try:
+                body = await self._store.load(receipt)
+            except Unreadable as error:
+                return self.refused(action, unreadable(action, receipt, str(error)))
             if body is None:
                 return await self._without_body(action, receipt)
             response = replace(response, body=body)
         self._count(action.request_id)
         return replayed(receipt, response)
+
+    def refused(self, action: Action, decision: Refuse) -> Answer:
+        """Answer a copy of ``action`` with a refusal; what somebody has to look after is told and counted."""
+        if decision.problem.type is ProblemType.UNREADABLE:
+            log.error(
+                "receipt-unreadable",
+                request_id=str(action.request_id),
+                attempt=decision.receipt.attempt,
+                route=action.route,
+                hint="put the key back into encryption.keys, or restore the row from a backup",
+            )
+            self._meter.unreadable(action.route)
+        return refusal(decision)
 
     async def _without_body(self, action: Action, receipt: Receipt) -> Answer:
         current = await self._store.read(action.request_id)

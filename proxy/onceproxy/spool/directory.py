@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +22,9 @@ from uuid import UUID, uuid4
 import structlog
 
 from onceproxy.core.receipts import Claim
-from onceproxy.guard.ports import SpoolUnavailable, Unstored
+from onceproxy.guard.ports import SpoolUnavailable, Unreadable, Unstored
+from onceproxy.sealing.answers import opened_settlement, sealed_settlement
+from onceproxy.sealing.keyring import Keyring
 from onceproxy.spool.record import Corrupt, Foreign, decode, encode, size_of
 
 log = structlog.get_logger("onceproxy.spool")
@@ -35,8 +38,14 @@ PIECES = 16  # of at most 64 KiB each, handed to the disk at once
 class SpoolDirectory:
     """Keeps settlements under ``<data_dir>/spool`` for one database."""
 
-    def __init__(self, directory: Path, credential_key: bytes, limit: int) -> None:
-        """``limit``: bytes that all records together may take. The key tells databases apart."""
+    def __init__(
+        self, directory: Path, credential_key: bytes, limit: int, keyring: Keyring | None = None
+    ) -> None:
+        """``limit``: bytes that all records together may take. ``credential_key`` tells databases apart.
+
+        ``keyring``: the keys of answers; None: they are kept as they are.
+        """
+        self._keyring = keyring or Keyring()
         self._directory = directory
         self._set_aside = directory / "corrupt"
         self._database = hashlib.sha256(b"onceproxy spool\0" + credential_key).digest()[:16]
@@ -51,6 +60,8 @@ class SpoolDirectory:
         Raises:
             SpoolUnavailable: there is no room, or the disk failed us. Nothing was kept.
         """
+        sealed = sealed_settlement(self._keyring, unstored.claim, unstored.settlement)
+        unstored = replace(unstored, settlement=sealed)
         size = size_of(unstored)
         self._writing += size
         try:
@@ -139,14 +150,23 @@ class SpoolDirectory:
         """Read a record; None if it went in the meantime, is not for us, or is to be set aside."""
         try:
             with open(path, "rb") as file:
-                return decode(file, self._database)
+                unstored = decode(file, self._database)
+            return self._opened(unstored)
         except FileNotFoundError:
             return None
-        except (Foreign, OSError) as error:
+        except (Foreign, OSError, Unreadable) as error:
             self._tell_once(path, str(error))
         except (Corrupt, LookupError, ValueError, TypeError) as error:
             self._put_aside(path, error)
         return None
+
+    def _opened(self, unstored: Unstored) -> Unstored:
+        """Return a record decrypted. Raises ``Unreadable``; not later, when its body is read."""
+        settlement = opened_settlement(self._keyring, unstored.claim, unstored.settlement)
+        if settlement is not unstored.settlement and settlement.response is not None and settlement.keep_body:
+            for _ in settlement.response.body.chunks():
+                pass
+        return replace(unstored, settlement=settlement)
 
     def _tell_once(self, path: Path, why: str) -> None:
         if path not in self._told:

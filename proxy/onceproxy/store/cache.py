@@ -140,7 +140,7 @@ def _size_of(receipt: Receipt) -> int | None:
     response = receipt.response
     if receipt.state is not State.COMPLETED or response is None or not receipt.body_kept:
         return None
-    if isinstance(response.body, BodyApart):
+    if isinstance(response.body, BodyApart) or receipt.unreadable is not None:
         return None
     lines = sum(len(name) + len(value) for name, value in response.headers)
     return FRAME + lines + response.body.size

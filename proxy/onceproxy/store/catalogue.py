@@ -13,6 +13,10 @@ import asyncpg
 from onceproxy.core.messages import Body, BodyApart
 from onceproxy.core.receipts import IdentityKind, Receipt, RequestId
 from onceproxy.core.states import State
+from onceproxy.guard.ports import Unreadable
+from onceproxy.sealing.answers import opened_part, opened_receipt
+from onceproxy.sealing.bodies import plain_size
+from onceproxy.sealing.keyring import Keyring
 from onceproxy.store.connection import connect_patiently, describe
 from onceproxy.store.errors import SchemaMissing
 from onceproxy.store.parts import joined
@@ -82,12 +86,17 @@ class EventRow:
 class Catalogue:
     """A read-only look at the receipts of a database, over one connection."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, keyring: Keyring) -> None:
         self._connection = connection
+        self._keyring = keyring
 
     @classmethod
-    async def open(cls, url: str, *, connect_timeout: float = 10.0) -> Catalogue:
+    async def open(
+        cls, url: str, *, connect_timeout: float = 10.0, keyring: Keyring | None = None
+    ) -> Catalogue:
         """Connect to a database that holds receipts, within ``connect_timeout`` seconds.
+
+        ``keyring``: the keys of what receipts keep of answers.
 
         Raises:
             DatabaseUnreachable: no connection.
@@ -103,7 +112,7 @@ class Catalogue:
         except BaseException:
             connection.terminate()
             raise
-        return cls(connection)
+        return cls(connection, keyring or Keyring())
 
     async def close(self) -> None:
         """Close the connection."""
@@ -167,10 +176,16 @@ class Catalogue:
         if row is None:
             return None
         events = await self._connection.fetch(sql("list_events"), request_id.digest)
-        return receipt_of(row), tuple(_event_row(event) for event in events)
+        return opened_receipt(self._keyring, receipt_of(row)), tuple(_event_row(event) for event in events)
 
     async def body(self, receipt: Receipt) -> Body | None:
-        """Return the body of a receipt that was just shown; None: there is none, or not all of it."""
+        """Return the body of a receipt that was just shown; None: there is none, or not all of it.
+
+        Raises:
+            Unreadable: it is encrypted, and can't be decrypted.
+        """
+        if receipt.unreadable is not None:
+            raise Unreadable(receipt.unreadable)
         if receipt.response is None or not receipt.body_kept:
             return None
         if not isinstance(receipt.response.body, BodyApart):
@@ -180,7 +195,7 @@ class Catalogue:
             row = await self._connection.fetchrow(
                 sql("read_part"), receipt.request_id.digest, receipt.attempt, number
             )
-            return bytes(row["data"]) if row is not None else None
+            return opened_part(self._keyring, receipt, number, row["data"]) if row is not None else None
 
         return await joined(fetch, receipt)
 
@@ -190,7 +205,10 @@ def _live_row(row: asyncpg.Record) -> LiveRow:
 
 
 def _receipt_row(row: asyncpg.Record) -> ReceiptRow:
-    return ReceiptRow(**_fields(row))
+    fields = _fields(row)
+    if fields.pop("sealed"):
+        fields["body_size"] = plain_size(fields["body_size"])
+    return ReceiptRow(**fields)
 
 
 def _fields(row: asyncpg.Record) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from onceproxy.core.messages import digest_of
 from onceproxy.core.receipts import Receipt, RequestId, Source
 from onceproxy.core.states import State
 from onceproxy.guard.ports import Resolution
+from onceproxy.sealing.answers import opened_receipt, sealed_resolution
+from onceproxy.sealing.keyring import Keyring
 from onceproxy.store.catalogue import Catalogue
 from onceproxy.store.connection import Connections, describe
 from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, is_outage
@@ -45,10 +47,12 @@ async def operating(url: str, *, connect_timeout: float = 10.0) -> AsyncIterator
         ) from error
 
 
-async def resolve_by_hand(connections: Connections, request_id: RequestId, resolution: Resolution) -> bool:
+async def resolve_by_hand(
+    connections: Connections, request_id: RequestId, resolution: Resolution, keyring: Keyring | None = None
+) -> bool:
     """Settle a doubt by a person's word; return whether that changed anything. Raises what asyncpg raises.
 
-    The same word may be given again: it is heard once.
+    The same word may be given again: it is heard once. ``keyring``: the keys of stored answers.
 
     Raises:
         NotPossible: there is no such receipt, or it is not in doubt.
@@ -56,11 +60,13 @@ async def resolve_by_hand(connections: Connections, request_id: RequestId, resol
     seen = await look(connections, request_id)  # also puts a claim in doubt whose owner is gone
     if seen is None:
         raise NotPossible(_why_not(request_id, State.ABSENT, ""))
+    keyring = keyring or Keyring()
     if seen.receipt.state is not State.IN_DOUBT:
-        if _says_so(seen.receipt, resolution):
+        if _says_so(opened_receipt(keyring, seen.receipt), resolution):
             return False
         raise NotPossible(_why_not(request_id, seen.receipt.state, "Only what is in doubt can be resolved."))
-    if not await resolve(connections, request_id, seen.receipt.attempt, resolution):
+    sealed = sealed_resolution(keyring, request_id, seen.receipt.attempt, resolution)
+    if not await resolve(connections, request_id, seen.receipt.attempt, sealed):
         raise NotPossible(f"{request_id} changed in the meantime; look at it again")
     return True
 

@@ -16,6 +16,8 @@ from onceproxy.core.messages import Body
 from onceproxy.core.receipts import Claim, Receipt
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.ports import Settlement
+from onceproxy.sealing.answers import is_sealed, opened_part
+from onceproxy.sealing.keyring import MAGIC, Keyring
 from onceproxy.store.connection import Connections
 from onceproxy.store.retrying import persist
 from onceproxy.store.rows import PART, parts_of
@@ -33,24 +35,32 @@ Fetch = Callable[[int], Awaitable[bytes | None]]
 class Parts:
     """Writes and reads the parts of bodies; few at once, so that memory and connections are bounded."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, keyring: Keyring) -> None:
         self._connections = connections
+        self._keyring = keyring
         self._writing = asyncio.Semaphore(WRITERS)
         self._reading = asyncio.Semaphore(READERS)
         # What is being sent to one copy will do for the others: a thousand may wait for one receipt.
         self._loaded: WeakValueDictionary[tuple[bytes, int, bytes], Capture] = WeakValueDictionary()
 
     async def write(self, claim: Claim, settlement: Settlement) -> None:
-        """Write what is missing of a settlement's body, if that is large. Raises what asyncpg raises."""
+        """Write what is missing of a settlement's body, if that is large. Raises what asyncpg raises.
+
+        Parts that are there and sealed otherwise are of no use: keys were set since they were written.
+        """
         response = settlement.response
         if response is None or parts_of(settlement) is None:
             return
-        digest, token = claim.request_id.digest, claim.token
+        digest, token, sealed = claim.request_id.digest, claim.token, is_sealed(response)
         async with self._writing:
-            row = await self._connections.run("list_parts", digest, token, timeout=TRY)
+            row = await self._connections.run("list_parts", digest, token, MAGIC, timeout=TRY)
             assert row is not None
+            there = frozenset(row["numbers"])
+            if there and row["sealed"] != (len(there) if sealed else 0):
+                await self._connections.run("drop_parts", digest, token, timeout=TRY)
+                there = frozenset()
             for number, data in enumerate(divided(response.body)):
-                if number not in row["numbers"]:
+                if number not in there:
                     await self._connections.run("write_part", digest, token, number, data, timeout=TRY)
 
     async def load(self, receipt: Receipt, patience: float) -> Body | None:
@@ -60,6 +70,7 @@ class Parts:
 
         Raises:
             StoreUnavailable: the database is away.
+            Unreadable: a part can't be decrypted.
             OSError: this machine's disk does not take the body.
         """
 
@@ -70,7 +81,7 @@ class Parts:
                 ),
                 patience,
             )
-            return bytes(row["data"]) if row is not None else None
+            return opened_part(self._keyring, receipt, number, row["data"]) if row is not None else None
 
         which = (receipt.request_id.digest, receipt.attempt, receipt.body_digest)
         async with self._reading:

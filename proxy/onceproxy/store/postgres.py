@@ -20,6 +20,13 @@ from onceproxy.guard.ports import (
     StoreUnavailable,
     Watch,
 )
+from onceproxy.sealing.answers import (
+    is_encrypted_since,
+    opened_receipt,
+    sealed_resolution,
+    sealed_settlement,
+)
+from onceproxy.sealing.keyring import Keyring
 from onceproxy.store import retention, sweeping
 from onceproxy.store.abandoned import Abandoned
 from onceproxy.store.batching import Batched
@@ -32,6 +39,7 @@ from onceproxy.store.parts import Parts
 from onceproxy.store.periodic import Periodic
 from onceproxy.store.preparing import gone, prepare
 from onceproxy.store.reading import read
+from onceproxy.store.rekeying import unknown_keys
 from onceproxy.store.resolutions import resolve
 from onceproxy.store.retrying import persist
 from onceproxy.store.settlements import endings, settle
@@ -56,6 +64,7 @@ class PostgresStore:
         cache: ReceiptCache,
         credential_key: bytes,
         patience: float,
+        keyring: Keyring,
         batched: Batched | None = None,
     ) -> None:
         self._connections = connections
@@ -66,7 +75,8 @@ class PostgresStore:
         self._watching = watching
         self._cache = cache
         self._abandoned = Abandoned(connections)
-        self._parts = Parts(connections)
+        self._keyring = keyring
+        self._parts = Parts(connections, keyring)
         self._chores = (
             Periodic("putting claims of dead proxies in doubt", self._sweep, sweeping.EVERY),
             Periodic("removing what has expired", self._collect, retention.EVERY),
@@ -86,6 +96,7 @@ class PostgresStore:
         data_dir: Path | None = None,
         pool_size: int = 10,
         patience: float = PATIENCE,
+        keyring: Keyring | None = None,
         batched: Batched | None = None,
         cache: int = 0,
     ) -> PostgresStore:
@@ -101,6 +112,7 @@ class PostgresStore:
                 by its lease alone.
             pool_size: connections at most, 2 or more; one more listens for news.
             patience: seconds that a verb keeps trying through an outage.
+            keyring: the keys of what receipts keep of answers. None: it is neither encrypted nor decrypted.
             batched: is told of each batch of claims or settlements.
             cache: bytes of completed receipts that are kept in memory; 0: none.
 
@@ -124,7 +136,9 @@ class PostgresStore:
             raise gone(error) from error
         life = Lease(connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir)
         receipts = ReceiptCache(cache, life.now)
-        store = cls(connections, life, Watching(url, receipts), receipts, key, patience, batched)
+        store = cls(
+            connections, life, Watching(url, receipts), receipts, key, patience, keyring or Keyring(), batched
+        )
         try:
             await life.begin()
             await store._watching.start()
@@ -183,9 +197,7 @@ class PostgresStore:
             return known
         asked = self._lease.now()
         try:
-            trying = persist(
-                lambda: claim(self._connections, action, token, instance, self._new_claims), self._patience
-            )
+            trying = persist(lambda: self._claim(action, token, instance), self._patience)
             result = await self._cache.filled(action.request_id.digest, trying)
         except (asyncio.CancelledError, StoreUnavailable, *DATABASE_ERRORS) as error:
             if isinstance(error, InstanceNotLive):
@@ -196,6 +208,10 @@ class PostgresStore:
         if isinstance(result, Claim):
             self._lease.remember(token, instance, asked + result.resend_left)
         return result
+
+    async def _claim(self, action: Action, token: UUID, instance: UUID) -> Claim | Receipt:
+        result = await claim(self._connections, action, token, instance, self._new_claims)
+        return result if isinstance(result, Claim) else opened_receipt(self._keyring, result)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
         """Write the end of an attempt durably. May be repeated: the same settlement is stored once.
@@ -208,12 +224,13 @@ class PostgresStore:
             SettlementRefused: the database is there and does not take it, whatever the reason.
             ValueError: the settlement says completed and brings no response.
         """
+        sealed = sealed_settlement(self._keyring, claim, settlement)
 
         async def once() -> Settled:
-            await self._parts.write(claim, settlement)
+            await self._parts.write(claim, sealed)
             # What was refused once would make every batch fail that it is in.
             together = self._endings if claim.token not in self._refused else None
-            return await settle(self._connections, claim, settlement, self._lease.instance, together)
+            return await settle(self._connections, claim, sealed, self._lease.instance, together)
 
         try:
             settled = await persist(once, self._patience, bounded=False)
@@ -236,23 +253,38 @@ class PostgresStore:
         """
         if (known := self._cache.find(request_id.digest)) is not None:
             return known
-        asking = persist(lambda: read(self._connections, request_id), self._patience)
+        asking = persist(lambda: self._read(request_id), self._patience)
         return await self._cache.filled(request_id.digest, asking)
+
+    async def _read(self, request_id: RequestId) -> Receipt | None:
+        found = await read(self._connections, request_id)
+        return opened_receipt(self._keyring, found) if found is not None else None
 
     async def load(self, receipt: Receipt) -> Body | None:
         """Return the whole body of a receipt that keeps it in parts; None: it is gone, or damaged.
 
         Raises:
             StoreUnavailable: the database is away, or this machine's disk does not take the body.
+            Unreadable: it is encrypted, and can't be decrypted.
         """
         try:
-            return await self._parts.load(receipt, self._patience)
+            body = await self._parts.load(receipt, self._patience)
+            if body is None and (now := await self.read(receipt.request_id)) is not None:
+                # It may have been encrypted since it was seen: other parts, of the same body.
+                return (
+                    await self._parts.load(now, self._patience) if is_encrypted_since(receipt, now) else None
+                )
+            return body
         except OSError as error:
             raise StoreUnavailable(f"the body can't be spooled here: {error.strerror}") from error
 
     def watch(self, request_id: RequestId) -> AbstractContextManager[Watch]:
         """Listen for changes of one receipt while the context lasts. Holds no database connection."""
         return self._watching.watch(request_id)
+
+    async def unknown_keys(self) -> list[str]:
+        """Return the ids of keys that the newest receipts are encrypted with, and that are not here."""
+        return await unknown_keys(self._connections, self._keyring)
 
     async def listening(self) -> None:
         """Return when news from other instances can be heard; after a broken connection, again."""
@@ -264,8 +296,9 @@ class PostgresStore:
         Raises:
             StoreUnavailable: the database is away. It is not known whether the resolution was stored.
         """
+        sealed = sealed_resolution(self._keyring, request_id, attempt, resolution)
         resolved = await persist(
-            lambda: resolve(self._connections, request_id, attempt, resolution), self._patience
+            lambda: resolve(self._connections, request_id, attempt, sealed), self._patience
         )
         self._watching.wake(request_id.digest)
         return resolved

@@ -34,6 +34,7 @@ def counted() -> Metrics:
     metrics.client_tls_failed("distrusted")
     for route in ("r", "r", "s"):
         metrics.looks_repeated(route)
+    metrics.unreadable("r")
     metrics.limit_hit(Limit.QUEUE)
     metrics.batch("claims", 7)
     metrics.count_cache_hits(lambda: 7)
@@ -47,6 +48,7 @@ def test_what_is_counted_is_on_the_page() -> None:
         "onceproxy_client_tls_failed_total": [({"reason": "distrusted"}, 1.0)],
         "onceproxy_egress_denied_total": [({"rule": "private-network"}, 1.0)],
         "onceproxy_looks_repeated_total": [({"route": "r"}, 2.0), ({"route": "s"}, 1.0)],
+        "onceproxy_receipts_unreadable_total": [({"route": "r"}, 1.0)],
         "onceproxy_limits_hit_total": [({"limit": "queue"}, 1.0)],
         "onceproxy_batch_rows": [({"lane": "claims"}, 7.0)],
         "onceproxy_receipt_cache_hits_total": [({}, 7.0)],

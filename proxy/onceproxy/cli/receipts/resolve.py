@@ -17,6 +17,7 @@ from onceproxy.core.hygiene import end_to_end, storable
 from onceproxy.core.messages import BytesBody, Response
 from onceproxy.core.receipts import RequestId, Source
 from onceproxy.guard.ports import Resolution
+from onceproxy.serve import keyring_of
 from onceproxy.store.operator import NotPossible, operating, resolve_by_hand
 
 STATUS = 200  # of a response that nobody gave a status
@@ -58,7 +59,7 @@ def resolve(
 
     async def settle() -> bool:
         async with database(settings) as url, operating(url) as connections:
-            return await resolve_by_hand(connections, request_id, resolution)
+            return await resolve_by_hand(connections, request_id, resolution, keyring_of(settings))
 
     with startup_errors():
         try:

@@ -20,6 +20,8 @@ from onceproxy.config.model import Settings
 from onceproxy.core.messages import Body
 from onceproxy.core.receipts import Receipt, RequestId, Source
 from onceproxy.core.states import State
+from onceproxy.guard.ports import Unreadable
+from onceproxy.serve import keyring_of
 from onceproxy.store.catalogue import Catalogue, EventRow
 
 SOURCES = {
@@ -37,12 +39,18 @@ def show(settings: Settings, request_id: RequestId, body: bool, as_json: bool) -
     """Show one receipt, its evidence and its history."""
 
     async def fetch() -> tuple[tuple[Receipt, tuple[EventRow, ...]] | None, Body | None]:
-        async with database(settings) as url, await Catalogue.open(url) as catalogue:
+        async with (
+            database(settings) as url,
+            await Catalogue.open(url, keyring=keyring_of(settings)) as catalogue,
+        ):
             found = await catalogue.show(request_id)
             return found, await catalogue.body(found[0]) if body and found is not None else None
 
     with startup_errors():
-        found, content = asyncio.run(fetch())
+        try:
+            found, content = asyncio.run(fetch())
+        except Unreadable as error:
+            raise click.ClickException(f"the body can't be read: {error}") from error
     if found is None:
         raise click.ClickException(f"there is no receipt {request_id}")
     receipt, events = found
@@ -74,6 +82,9 @@ def _print_receipt(receipt: Receipt, events: tuple[EventRow, ...]) -> None:
 
 def _print_response(console: Console, receipt: Receipt) -> None:
     if receipt.response is None:
+        return
+    if receipt.unreadable is not None:
+        console.print(f"response: {receipt.response.status}; the rest can't be read: {receipt.unreadable}")
         return
     size = f"{receipt.body_size} bytes" + ("" if receipt.body_kept else ", not kept: over the limit")
     if receipt.partial:
@@ -138,6 +149,7 @@ def _document(receipt: Receipt, events: tuple[EventRow, ...]) -> dict[str, Any]:
             "body_kept": receipt.body_kept,
             "body_size": receipt.body_size,
             "body_sha256": receipt.body_digest.hex(),
+            "unreadable": receipt.unreadable,
         },
         "evidence": {"phase": receipt.phase, "failure": receipt.failure, "detail": receipt.detail},
         "events": [plain(asdict(event)) for event in events],

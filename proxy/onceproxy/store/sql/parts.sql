@@ -1,9 +1,11 @@
 -- Bodies in parts: too large to be whole in anyone's memory. Every statement names request_id.
 
 -- name: list_parts
--- Say which parts of an attempt's body are there already. $1 request_id, $2 token.
--- Returns one row, numbers.
-SELECT coalesce(array_agg(number), '{}') AS numbers
+-- Say which parts of an attempt's body are there already. $1 request_id, $2 token, $3 how sealed ones begin.
+-- Returns one row: numbers, and sealed (how many of them are).
+SELECT
+    coalesce(array_agg(number), '{}') AS numbers,
+    count(*) FILTER (WHERE substring(data FROM 1 FOR octet_length($3::bytea)) = $3::bytea) AS sealed
 FROM parts
 WHERE request_id = $1::bytea AND token = $2::uuid;
 
@@ -19,6 +21,16 @@ SELECT $1::bytea, $2::uuid, $3::integer, $4::bytea
 FROM relaxed
 WHERE relaxed.setting = 'off'
 ON CONFLICT (request_id, token, number) DO NOTHING;
+
+-- name: drop_parts
+-- Remove the parts of an attempt's body that no receipt has taken yet. The receipt is locked first: a settlement
+-- that is on its way takes them, or does not find them. $1 request_id, $2 token.
+WITH held AS (
+    SELECT request_id, token FROM receipts
+    WHERE request_id = $1::bytea AND token = $2::uuid AND NOT in_parts
+    FOR UPDATE
+)
+DELETE FROM parts USING held WHERE parts.request_id = held.request_id AND parts.token = held.token;
 
 -- name: read_part
 -- Read a part of the body of an attempt, while the receipt is that attempt's and keeps it in parts.
