@@ -65,7 +65,7 @@ def read_key(section: KeySection, environ: Mapping[str, str]) -> Key:
     Raises:
         BadKey: it is not there, or is no key.
     """
-    [place] = [name for name in PLACES if getattr(section, name) is not None]
+    place = next(name for name in PLACES if getattr(section, name) is not None)
     try:
         given = given_secret(section.key_env, section.key_file, environ) or section.base64 or ""
     except ValueError as error:
@@ -84,6 +84,8 @@ def read_key(section: KeySection, environ: Mapping[str, str]) -> Key:
 def read_keys(section: Encryption, environ: Mapping[str, str]) -> Iterator[tuple[int, Key | BadKey]]:
     """Yield the keys of a configuration with their places in the list, or what is wrong with each."""
     for at, one in enumerate(section.keys):
+        if sum(getattr(one, name) is not None for name in PLACES) != 1:
+            continue  # see `contradictions`
         try:
             yield at, read_key(one, environ)
         except BadKey as error:
