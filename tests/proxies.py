@@ -21,6 +21,7 @@ class ProxyProcess:
     data_dir: Path
     database: str
     config: str = ""
+    admin: str = "listen: '127.0.0.1:0'"
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     url: str = ""
@@ -34,7 +35,7 @@ class ProxyProcess:
         """Start it and wait for its ready line."""
         config = self.data_dir / "onceproxy.yaml"
         self.data_dir.mkdir(exist_ok=True)
-        config.write_text("version: 1\nadmin: {listen: '127.0.0.1:0'}\n" + self.config)
+        config.write_text(f"version: 1\nadmin: {{{self.admin}}}\n" + self.config)
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

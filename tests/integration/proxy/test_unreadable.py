@@ -33,7 +33,7 @@ async def test_a_copy_is_refused_and_a_later_one_with_the_key_is_answered(
     assert problem["type"] == "urn:onceproxy:problem:receipt-unreadable"
     assert problem["upstream_status"] == 201
     assert "'k1', which is not in encryption.keys" in problem["detail"]
-    metrics = await ask(without.admin_url, b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n")
+    metrics = await ask(without.admin_url, a_request("GET", "/metrics"))
     assert b'onceproxy_receipts_unreadable_total{route="default"} 1.0' in metrics.body
     again = await ask(proxy.url, request)
     assert again.replayed
