@@ -94,6 +94,7 @@ routes:
     probe:
       url: UPSTREAM/orders/{key}?secret={header:X-Api-Key}&ref={json:$.ref}
       happened: $.id
+      settle: 0s
   - name: observed
     match: {path: /observed}
     mode: observe
@@ -211,6 +212,10 @@ async def doubts(proxy: str, upstream: Upstream) -> None:
     upstream.will(close, answer(200, json.dumps({"id": KEPT["probed"]}).encode(), ANSWER))
     assert (await ask(proxy, probed)).status == 502
     assert (await ask(proxy, probed)).status == 200
+    absent = post(f"{upstream.url}/probed", JSON, body={"ref": REFERENCE + "2"})
+    upstream.will(close, answer(404, b"", ANSWER))
+    assert (await ask(proxy, absent)).status == 502
+    assert (await ask(proxy, absent)).status == 201
     resent = post(f"{upstream.url}/resent", JSON, body={"password": REQUEST["json"]})
     upstream.will(close)
     assert (await ask(proxy, resent)).status == 502

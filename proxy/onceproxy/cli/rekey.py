@@ -15,6 +15,7 @@ from onceproxy.serve import keyring_of
 from onceproxy.store.operator import operating
 from onceproxy.store.rekeying import Rekeyed
 from onceproxy.store.rekeying import rekey as rekey_receipts
+from onceproxy.store.shared_key import rekey_shared_key
 
 
 @click.command()
@@ -27,9 +28,9 @@ from onceproxy.store.rekeying import rekey as rekey_receipts
     help="Seconds of pause for each second of work, so that proxies are not held up.",
 )
 def rekey(settings: Settings, rest: float) -> None:
-    """Encrypt all stored answers with the first of encryption.keys.
+    """Encrypt all stored answers, and the key of the digests, with the first of encryption.keys.
 
-    That includes answers that are not encrypted yet. All proxies of the database must know the key before.
+    That includes what is not encrypted yet. All proxies of the database must know the key before.
     It may run beside them, be interrupted, and be run again: what is done is not done twice. When it has
     ended with 0, no receipt needs the former keys any more. Exits with 1 if there are receipts that can't
     be read with the keys that are here; they are left as they are.
@@ -41,6 +42,7 @@ def rekey(settings: Settings, rest: float) -> None:
 
         async def work() -> Rekeyed:
             async with database(settings) as url, operating(url) as connections:
+                await rekey_shared_key(connections, keyring)
                 return await rekey_receipts(connections, keyring, _tell, rest=rest)
 
         done = asyncio.run(work())

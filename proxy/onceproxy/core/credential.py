@@ -6,6 +6,7 @@ reduced to who signs; only a keyed digest of the result is ever stored.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -57,6 +58,7 @@ def stable_credential(headers: RawHeaders, rules: IdentityRules | None = None) -
     """Return the stable parts of all credentials in a request, packed; empty where there is none.
 
     Headers that the route puts into the scope are left out: they make another action, not another credential.
+    But of Basic the scope has the user alone (see ``public_value``), so that one counts here as well.
     """
     scope = rules.scope if rules is not None else ()
     in_scope = {
@@ -69,7 +71,7 @@ def stable_credential(headers: RawHeaders, rules: IdentityRules | None = None) -
         sorted(
             pack([name.lower(), *stable_value(name, value)])
             for name, value in headers
-            if name.lower() in counted
+            if name.lower() in counted or (name.lower() in in_scope and basic_user(value) is not None)
         )
     )
 
@@ -99,6 +101,28 @@ def stable_value(name: bytes, value: bytes) -> list[bytes]:
             return _stable_signature(value)
         case _:
             return [value]
+
+
+def public_value(name: bytes, value: bytes) -> list[bytes]:
+    """Return what of a credential may go into a digest that everybody can make, such as the request_id.
+
+    That is the stable part, but for Basic (RFC 7617) the user alone: a password could be found by trying.
+    Tokens are too long for that.
+    """
+    user = basic_user(value) if name.lower() == b"authorization" else None
+    return [b"basic", user] if user is not None else stable_value(name, value)
+
+
+def basic_user(value: bytes) -> bytes | None:
+    """Return the user of a value of Authorization that is Basic (RFC 7617); None: it is not."""
+    scheme, _, rest = value.strip().partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        user, colon, _ = base64.b64decode(rest.strip(), validate=True).partition(b":")
+    except ValueError:
+        return None
+    return user if colon else None
 
 
 def _stable_authorization(value: bytes) -> list[bytes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onceproxy.core.canonical import pack
 from onceproxy.core.contents import Content
-from onceproxy.core.credential import CREDENTIAL_HEADERS, stable_value
+from onceproxy.core.credential import CREDENTIAL_HEADERS, public_value
 from onceproxy.core.masking import SecretRules, is_secret_name, masked_text
 from onceproxy.core.messages import Request
 from onceproxy.core.places import NoScalar, values_at
@@ -50,7 +50,7 @@ def _values(source: Source, request: Request, content: Content) -> list[bytes]:
         return []
     if source.place is Place.HEADER:
         name = _name(source)
-        return [pack(stable_value(name, value)) if name in CREDENTIAL_HEADERS else value for value in values]
+        return [pack(public_value(name, value)) if name in CREDENTIAL_HEADERS else value for value in values]
     return values
 
 

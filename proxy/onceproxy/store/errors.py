@@ -38,6 +38,10 @@ class RoleTooWeak(StoreError):
     """The role that logs in may not do what has to be done."""
 
 
+class SecretUnreadable(StoreError):
+    """The key that the proxies of a database share is encrypted, and can't be decrypted or changed."""
+
+
 class DataDirUnusable(StoreError):
     """The data directory can't be written to."""
 

@@ -123,22 +123,22 @@ class PostgresStore:
             SchemaTooNew: a newer version migrated the database.
             SchemaMissing: the search_path leads nowhere.
             DataDirUnusable: ``data_dir`` can't be written to.
+            SecretUnreadable: the key that all proxies share can't be decrypted.
             ValueError: ``heartbeat`` and ``lease`` do not fit, or ``pool_size`` is less than 2.
         """
         if not 0 < heartbeat * 2 < lease:
             raise ValueError("the heartbeat must fit into the lease more than twice")
         if pool_size < 2:
             raise ValueError("the pool needs two connections: one is reserved for settlements")
-        key = await prepare(url, connect_timeout, allow_unsafe_durability=allow_unsafe_durability)
+        keyring = keyring or Keyring()
+        key = await prepare(url, connect_timeout, keyring, allow_unsafe_durability=allow_unsafe_durability)
         try:
             connections = await Connections.open(url, pool_size)
         except DATABASE_ERRORS as error:
             raise gone(error) from error
         life = Lease(connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir)
         receipts = ReceiptCache(cache, life.now)
-        store = cls(
-            connections, life, Watching(url, receipts), receipts, key, patience, keyring or Keyring(), batched
-        )
+        store = cls(connections, life, Watching(url, receipts), receipts, key, patience, keyring, batched)
         try:
             await life.begin()
             await store._watching.start()

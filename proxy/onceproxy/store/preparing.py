@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from onceproxy.sealing.keyring import Keyring
 from onceproxy.store.connection import connect_patiently
 from onceproxy.store.durability import check_server
 from onceproxy.store.errors import DATABASE_ERRORS, DatabaseUnreachable, is_outage
 from onceproxy.store.schema import migrate
-from onceproxy.store.statements import sql
+from onceproxy.store.shared_key import read_shared_key
 
 
-async def prepare(url: str, connect_timeout: float, *, allow_unsafe_durability: bool) -> bytes:
+async def prepare(
+    url: str, connect_timeout: float, keyring: Keyring, *, allow_unsafe_durability: bool
+) -> bytes:
     """Check the server of ``url`` and migrate its schema; return the key of the digests of credentials.
 
     ``connect_timeout``: seconds to keep trying for the connection. Raises what ``PostgresStore.open`` does.
@@ -18,7 +21,7 @@ async def prepare(url: str, connect_timeout: float, *, allow_unsafe_durability: 
     try:
         await check_server(connection, allow_unsafe_durability=allow_unsafe_durability)
         await migrate(connection)
-        return bytes(await connection.fetchval(sql("read_key"), "credentials"))
+        return await read_shared_key(connection, keyring)
     except DATABASE_ERRORS as error:
         raise gone(error) from error
     finally:

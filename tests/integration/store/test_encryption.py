@@ -17,10 +17,12 @@ from onceproxy.guard.ports import Resolution, Settled, Settlement, Unreadable
 from onceproxy.sealing.keyring import Key, Keyring
 from onceproxy.store.catalogue import Catalogue
 from onceproxy.store.connection import Connections
+from onceproxy.store.errors import SecretUnreadable
 from onceproxy.store.operator import resolve_by_hand
 from onceproxy.store.postgres import PostgresStore
 from onceproxy.store.rekeying import Rekeyed, rekey
 from onceproxy.store.rows import PART
+from onceproxy.store.shared_key import rekey_shared_key
 from stores import OpenStore, a_response, an_action, completed, in_doubt
 
 CANARY = b"xyzzy-canary"
@@ -308,3 +310,38 @@ async def test_many_at_once(open_store: OpenStore, database: asyncpg.Connection)
         )
         == 50
     )
+
+
+async def test_the_shared_key_is_encrypted_and_stays_the_same(
+    open_store: OpenStore, database: asyncpg.Connection, connections: Connections, database_url: str
+) -> None:
+    key = (await open_store()).credential_key
+
+    assert await rekey_shared_key(connections, Keyring([OLD]))
+    assert not await rekey_shared_key(connections, Keyring([OLD]))
+
+    assert key not in await dump(database)
+    assert (await open_store(keyring=Keyring([OLD]))).credential_key == key
+    assert await rekey_shared_key(connections, Keyring([NEW, OLD]))
+    assert (await open_store(keyring=Keyring([NEW]))).credential_key == key
+    for ring in (None, Keyring([OLD])):
+        with pytest.raises(SecretUnreadable, match="'k2', which is not in"):
+            await PostgresStore.open(database_url, keyring=ring)
+    with pytest.raises(SecretUnreadable, match="'k2', which is not in"):
+        await rekey_shared_key(connections, Keyring([OLD]))
+
+
+async def test_a_role_that_may_not_change_the_shared_key_is_told_who_may(
+    database_url: str, database: asyncpg.Connection
+) -> None:
+    role = "plain_" + database_url.split("?")[0].rsplit("/", 1)[1]
+    await database.execute(f"CREATE ROLE {role} LOGIN")
+    await database.execute(f"GRANT SELECT ON secrets TO {role}")
+    connections = await Connections.open(database_url.replace("postgres@", f"{role}@"), 2)
+    try:
+        with pytest.raises(SecretUnreadable, match="as the owner"):
+            await rekey_shared_key(connections, Keyring([OLD]))
+    finally:
+        await connections.close()
+        await database.execute(f"DROP OWNED BY {role}")
+        await database.execute(f"DROP ROLE {role}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
 from onceproxy.core.credential import credential_digest, stable_credential
+from onceproxy.core.identity import identify
+from onceproxy.core.messages import Origin, Request
 from onceproxy.core.rules import IdentityRules, Place, Source
 
 AWS = (
@@ -103,3 +107,26 @@ def test_a_route_may_take_any_credential() -> None:
     headers = ((b"Authorization", b"Bearer a"),)
     assert credential_digest(b"k" * 32, headers, IdentityRules(any_credential=True)) == b""
     assert credential_digest(b"k" * 32, headers, IdentityRules()) == credential_digest(b"k" * 32, headers)
+
+
+def test_of_basic_the_scope_has_the_user_alone_and_the_credential_the_rest() -> None:
+    rules = IdentityRules(scope=(Source(Place.HEADER, "Authorization"),))
+    one, other, stranger = (
+        Request("POST", Origin("https", "h", 443), b"/", ((b"Authorization", b"Basic " + b64encode(who)),))
+        for who in (b"bob:hunter2", b"bob:hunter3", b"eve:hunter2")
+    )
+
+    assert identify(one, rules).request_id == identify(other, rules).request_id
+    assert identify(one, rules).request_id != identify(stranger, rules).request_id
+    key = bytes(32)
+    assert credential_digest(key, one.headers, rules) != credential_digest(key, other.headers, rules)
+    assert credential_digest(key, one.headers, rules) != b""
+
+
+def test_of_other_schemes_the_scope_has_what_is_the_same_on_each_try() -> None:
+    rules = IdentityRules(scope=(Source(Place.HEADER, "Authorization"),))
+    values = (b"Bearer t", b"Bearer u", b"Basic ???", b"Basic " + b64encode(b"no colon"))
+    requests = [Request("POST", Origin("https", "h", 443), b"/", ((b"Authorization", v),)) for v in values]
+
+    assert len({identify(request, rules).request_id for request in requests}) == len(values)
+    assert {credential_digest(bytes(32), request.headers, rules) for request in requests} == {b""}

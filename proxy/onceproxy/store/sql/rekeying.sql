@@ -1,5 +1,13 @@
 -- Encrypting what is stored with another key. In pages of the table in the order of created_at, as `collect` does it.
 
+-- name: lock_key
+-- Lock a shared key, to encrypt it anew. $1 name. Returns one row, key.
+SELECT key FROM secrets WHERE name = $1::text FOR UPDATE;
+
+-- name: write_key
+-- Write a shared key, the same one in other bytes. $1 name, $2 key.
+UPDATE secrets SET key = $2::bytea WHERE name = $1::text;
+
 -- name: to_rekey
 -- The receipts among the next ones of a walk through the table that keep an answer which is not encrypted with the
 -- key wanted. $1 created_at and $2 request_id of the last one of the page before, $3 how many, $4 the name of the
