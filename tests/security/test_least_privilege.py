@@ -21,7 +21,8 @@ from stores import an_action, completed
 
 SCRIPTS = Path(__file__).parents[2] / "config" / "postgres"
 ROLES = ("onceproxy", "onceproxy_owner", "onceproxy_auditor")
-# What only the owner runs, when it migrates and encrypts the shared key, and the embedded server's own set-up.
+# What only the owner runs, when it migrates and encrypts the shared key, and the embedded server's own
+# set-up.
 BY_THE_OWNER = {"create_versions", "add_version", "create_database", "lock_key", "write_key"}
 SERVING = [one for one in all_statements().values() if one.name not in BY_THE_OWNER]
 

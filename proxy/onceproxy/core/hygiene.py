@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from onceproxy.core.messages import RawHeaders, header_values
+import re
+
+from onceproxy.core.messages import RawHeaders, Response, header_values, may_have_body
 
 HOP_BY_HOP = frozenset(
     {
@@ -23,6 +25,9 @@ HOP_BY_HOP = frozenset(
 _REWRITTEN = frozenset({b"host", b"content-length", b"expect"})
 
 OUR_PREFIX = b"onceproxy-"
+
+_NEVER_IN_A_LINE = (b"\r", b"\n", b"\0")
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 
 ABOUT_THE_BYTES = frozenset(
     {b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"etag"}
@@ -76,3 +81,21 @@ def storable(headers: RawHeaders, *, keep_cookies: bool = False) -> RawHeaders:
     """Return the headers of a response that may be kept in a receipt."""
     dropped = NEVER_STORED - _COOKIES if keep_cookies else NEVER_STORED
     return tuple(line for line in headers if line[0].lower() not in dropped)
+
+
+def replayable(response: Response, method: str) -> bool:
+    """Say whether a stored response to ``method`` can be given again without ending where it should not.
+
+    What was stored came through our own parser, and says nothing about how it is framed but its length. If
+    it does now, somebody has changed it, and a client would take a part of it for another response.
+    """
+    lines = response.headers
+    if any(bad in response.reason for bad in _NEVER_IN_A_LINE) or end_to_end(lines) != lines:
+        return False
+    if any(
+        not _NAME.fullmatch(name) or any(bad in value for bad in _NEVER_IN_A_LINE) for name, value in lines
+    ):
+        return False
+    lengths = header_values(lines, "content-length")
+    framed = may_have_body(method, response.status)
+    return not framed or all(value == b"%d" % response.body.size for value in lengths)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import structlog
 
 from onceproxy.core.decisions import Refuse, Replay, damaged, unreadable
+from onceproxy.core.hygiene import replayable
 from onceproxy.core.messages import BodyApart
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Action, Receipt, RequestId
@@ -32,6 +33,9 @@ class Replays:
     async def answer(self, action: Action, decision: Replay) -> Answer:
         """Answer a copy of ``action`` from its receipt, a large body loaded. Raises ``StoreUnavailable``."""
         receipt, response = decision.receipt, decision.response
+        if not replayable(response, action.method):
+            log.error("receipt-damaged", request_id=str(action.request_id), attempt=receipt.attempt)
+            return refusal(damaged(action, receipt))
         if isinstance(response.body, BodyApart):
             try:
                 body = await self._store.load(receipt)

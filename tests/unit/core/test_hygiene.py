@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from onceproxy.core.hygiene import connection_options, end_to_end, forwardable, storable
+import pytest
+
+from onceproxy.core.hygiene import connection_options, end_to_end, forwardable, replayable, storable
+from onceproxy.core.messages import BytesBody, Response
 
 
 def test_hop_by_hop_and_nominated_headers_stay() -> None:
@@ -38,3 +41,28 @@ def test_what_speaks_to_us_is_not_forwarded() -> None:
 def test_a_receipt_logs_nobody_in() -> None:
     headers = ((b"Set-Cookie", b"s=1"), (b"ETag", b'"1"'), (b"WWW-Authenticate", b"Basic"))
     assert storable(headers) == ((b"ETag", b'"1"'),)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "line", "method", "fine"),
+    [
+        (201, b"Made", (b"X-Odd", b"caf\xe9, a\tb"), "POST", True),
+        (201, b"Made", (b"content-length", b"4"), "POST", True),
+        (201, b"Made", (b"Content-Length", b"99"), "HEAD", True),
+        (304, b"", (b"Content-Length", b"99"), "PUT", True),
+        (201, b"Made\r\nSet-Cookie: x", (b"X", b"1"), "POST", False),
+        (201, b"Made", (b"X", b"1\r\n\r\nHTTP/1.1 200 OK"), "POST", False),
+        (201, b"Made", (b"X", b"1\nY: 2"), "POST", False),
+        (201, b"Made", (b"X\0", b"1"), "POST", False),
+        (201, b"Made", (b"X: 1\r\nY", b"1"), "POST", False),
+        (201, b"Made", (b"", b"1"), "POST", False),
+        (201, b"Made", (b"Content-Length", b"5"), "POST", False),
+        (201, b"Made", (b"Content-Length", b"+4"), "POST", False),
+        (201, b"Made", (b"Transfer-Encoding", b"chunked"), "POST", False),
+        (201, b"Made", (b"Connection", b"X"), "POST", False),
+    ],
+)
+def test_what_can_be_replayed(
+    status: int, reason: bytes, line: tuple[bytes, bytes], method: str, *, fine: bool
+) -> None:
+    assert replayable(Response(status, reason, (line,), BytesBody(b"body")), method) is fine
