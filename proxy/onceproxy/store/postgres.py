@@ -20,23 +20,18 @@ from onceproxy.guard.ports import (
     StoreUnavailable,
     Watch,
 )
-from onceproxy.sealing.answers import (
-    is_encrypted_since,
-    opened_receipt,
-    sealed_resolution,
-    sealed_settlement,
-)
+from onceproxy.sealing import answers
+from onceproxy.sealing.answers import opened_receipt
 from onceproxy.sealing.keyring import Keyring
-from onceproxy.store import retention, sweeping
 from onceproxy.store.abandoned import Abandoned
 from onceproxy.store.batching import Batched
 from onceproxy.store.cache import ReceiptCache
+from onceproxy.store.chores import chores
 from onceproxy.store.claims import InstanceNotLive, claim, new_claims
 from onceproxy.store.connection import Connections
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
 from onceproxy.store.leases import Lease
 from onceproxy.store.parts import Parts
-from onceproxy.store.periodic import Periodic
 from onceproxy.store.preparing import gone, prepare
 from onceproxy.store.reading import read
 from onceproxy.store.rekeying import unknown_keys
@@ -77,10 +72,7 @@ class PostgresStore:
         self._abandoned = Abandoned(connections)
         self._keyring = keyring
         self._parts = Parts(connections, keyring)
-        self._chores = (
-            Periodic("putting claims of dead proxies in doubt", self._sweep, sweeping.EVERY),
-            Periodic("removing what has expired", self._collect, retention.EVERY),
-        )
+        self._chores = chores(connections)
         self._credential_key = credential_key
         self._patience = patience
 
@@ -224,7 +216,7 @@ class PostgresStore:
             SettlementRefused: the database is there and does not take it, whatever the reason.
             ValueError: the settlement says completed and brings no response.
         """
-        sealed = sealed_settlement(self._keyring, claim, settlement)
+        sealed = answers.sealed_settlement(self._keyring, claim, settlement)
 
         async def once() -> Settled:
             await self._parts.write(claim, sealed)
@@ -272,7 +264,9 @@ class PostgresStore:
             if body is None and (now := await self.read(receipt.request_id)) is not None:
                 # It may have been encrypted since it was seen: other parts, of the same body.
                 return (
-                    await self._parts.load(now, self._patience) if is_encrypted_since(receipt, now) else None
+                    await self._parts.load(now, self._patience)
+                    if answers.is_encrypted_since(receipt, now)
+                    else None
                 )
             return body
         except OSError as error:
@@ -296,7 +290,7 @@ class PostgresStore:
         Raises:
             StoreUnavailable: the database is away. It is not known whether the resolution was stored.
         """
-        sealed = sealed_resolution(self._keyring, request_id, attempt, resolution)
+        sealed = answers.sealed_resolution(self._keyring, request_id, attempt, resolution)
         resolved = await persist(
             lambda: resolve(self._connections, request_id, attempt, sealed), self._patience
         )
@@ -323,11 +317,3 @@ class PostgresStore:
         in doubt, and may have sent the action again since.
         """
         return self._lease.runs() if claim is None else self._lease.covers(claim.token)
-
-    async def _sweep(self) -> None:
-        if lost := await sweeping.sweep(self._connections):
-            log.warning("put %d claims of dead proxies in doubt", lost)
-
-    async def _collect(self) -> None:
-        log.info("removed what has expired: %s", await retention.collect(self._connections))
-        await sweeping.forget_instances(self._connections)
