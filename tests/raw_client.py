@@ -117,9 +117,12 @@ class RawClient:
         await self.writer.drain()
 
     async def ask(self, data: bytes) -> Reply:
-        """Write a request and read the response."""
+        """Write a request and read the response, past interim ones."""
         await self.send(data)
-        return await self.reply(to=data.split(b" ", 1)[0].decode())
+        while True:
+            reply = await self.reply(to=data.split(b" ", 1)[0].decode())
+            if reply.status >= 200 or reply.status == 101:
+                return reply
 
     async def reply(self, *, to: str = "POST") -> Reply:
         """Read the response to a request of method ``to``."""

@@ -176,6 +176,16 @@ class Response:
     body: Body = EMPTY_BODY
 
 
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """An interim response (1xx, never 101): end-to-end headers only. ``version`` is 1.0 or 1.1."""
+
+    status: int
+    reason: bytes
+    headers: RawHeaders
+    version: str = "1.1"
+
+
 def may_have_body(method: str, status: int) -> bool:
     """Say whether a response to ``method`` with ``status`` can have content (RFC 9112 §6.3)."""
     return method != "HEAD" and status >= 200 and status not in (204, 304)

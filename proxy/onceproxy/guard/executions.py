@@ -19,7 +19,7 @@ from onceproxy.core.receipts import Action, Claim
 from onceproxy.core.states import State, advance
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.places import Granted, Place
-from onceproxy.guard.ports import Execute, Meter, Settled, Spool, Store
+from onceproxy.guard.ports import Execute, Meter, Settled, Spool, Store, TellInterim
 from onceproxy.guard.settling import SLOWEST_STORE, Settling, settlement_of
 from onceproxy.guard.streaming import Stream
 
@@ -62,19 +62,23 @@ class Executions:
         """Whether a receipt is in memory alone, refused by the store and by the spool."""
         return self._settling.overflows
 
-    async def run(self, action: Action, granted: Granted, request: Request) -> Answer:
+    async def run(
+        self, action: Action, granted: Granted, request: Request, interim: TellInterim = None
+    ) -> Answer:
         """Send once and store what came of it; an answer that takes its time is a stream.
 
         Cancelling the call, or leaving the stream, does not stop it.
         """
         claim = granted.claim
-        stream = Stream(request, action.policy.outcomes, self._receipt_body)
+        stream = Stream(request, action.policy.outcomes, self._receipt_body, interim)
         begun = Answer(claim.request_id, State.CLAIMED, claim.attempt, "streaming", executed=True)
         return await self._follow(self._run(action, claim, request, stream), stream, begun, granted.place)
 
-    async def run_unguarded(self, action: Action, request: Request, begun: Answer, place: Place) -> Answer:
+    async def run_unguarded(
+        self, action: Action, request: Request, begun: Answer, place: Place, interim: TellInterim = None
+    ) -> Answer:
         """Send once without a claim, for a mode in which everything is sent; ``begun`` is what is known."""
-        stream = Stream(request, action.policy.outcomes, self._receipt_body)
+        stream = Stream(request, action.policy.outcomes, self._receipt_body, interim)
         return await self._follow(self._run_unguarded(action, request, stream, begun), stream, begun, place)
 
     async def _follow(
@@ -232,6 +236,7 @@ class Executions:
                 may_send,
                 reuse_idle=reuse_idle,
                 head_arrived=stream.head_arrived,
+                interim=stream.interim_arrived,
             )
         )
         stopped = asyncio.ensure_future(self._stopping.wait())

@@ -34,7 +34,17 @@ from onceproxy.guard.answers import Answer, not_sent, refusal
 from onceproxy.guard.executions import Executions
 from onceproxy.guard.observing import Watcher
 from onceproxy.guard.places import Granted, Places
-from onceproxy.guard.ports import Execute, Meter, NoMeter, NoSpool, Spool, Store, StoreUnavailable, Watch
+from onceproxy.guard.ports import (
+    Execute,
+    Meter,
+    NoMeter,
+    NoSpool,
+    Spool,
+    Store,
+    StoreUnavailable,
+    TellInterim,
+    Watch,
+)
 from onceproxy.guard.probing import Prober
 from onceproxy.guard.replays import Replays
 from onceproxy.guard.sharing import SharedReads, Turns
@@ -103,8 +113,10 @@ class Guard:
         self._copies: Counter[RequestId] = Counter()
         self._draining = False
 
-    async def once(self, action: Action, request: Request) -> Answer:
+    async def once(self, action: Action, request: Request, interim: TellInterim = None) -> Answer:
         """Answer one copy of ``action``: by sending ``request``, or from what is known of an earlier copy.
+
+        ``interim`` is told the interim responses, if it is this copy that is sent.
 
         Never raises for what the store or the upstream do: the answer holds the problem.
         """
@@ -112,7 +124,7 @@ class Guard:
             return _shutting_down(action)
         try:
             if action.policy.mode is not Mode.ENFORCE:
-                return await self._watcher.once(action, request)
+                return await self._watcher.once(action, request, interim)
             found = await self._claim_or_tell(action, request)
         except OverLimit as over:
             return self._no_room(action, over)
@@ -132,7 +144,7 @@ class Guard:
                     earlier=str(found.claim.like),
                     route=action.route,
                 )
-            return await self._executions.run(action, found, request)
+            return await self._executions.run(action, found, request, interim)
         return found
 
     async def stop(self, grace: float) -> None:

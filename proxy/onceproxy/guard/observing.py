@@ -21,7 +21,7 @@ from onceproxy.core.rules import FreshKey
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.executions import WATCHING, Executions
 from onceproxy.guard.places import Granted, Places
-from onceproxy.guard.ports import Meter, Note, Store, StoreUnavailable
+from onceproxy.guard.ports import Meter, Note, Store, StoreUnavailable, TellInterim
 
 log = structlog.get_logger("onceproxy.guard")
 
@@ -37,10 +37,10 @@ class Watcher:
         self._places = places
         self._meter = meter
 
-    async def once(self, action: Action, request: Request) -> Answer:
+    async def once(self, action: Action, request: Request, interim: TellInterim = None) -> Answer:
         """Send one copy. Raises ``OverLimit`` where there is no place for it."""
         if action.policy.mode is Mode.OFF:
-            return await self._send(action, request, None, "off")
+            return await self._send(action, request, None, "off", interim)
         asked = action.likeness
         if asked is not None and asked.treatment is FreshKey.HOLD:
             action = replace(action, likeness=replace(asked, treatment=FreshKey.WARN))
@@ -50,17 +50,17 @@ class Watcher:
                 held = asked.treatment is FreshKey.HOLD
                 slug = ProblemType.LOOKS_REPEATED.slug
                 self._record(action, f"would-refuse-{slug}" if held else f"would-warn-{slug}")
-            answer = await self._executions.run(action, found, request)
+            answer = await self._executions.run(action, found, request, interim)
             if answer.problem is None or answer.problem.type is not ProblemType.STORE_UNAVAILABLE:
                 return answer
             # Not a byte was sent, because a guarded request must not go without a lease. This one may.
             found = None
         if found is None:
             self._meter.observed(action.route, NOT_OBSERVED)
-            return await self._send(action, request, None, NOT_OBSERVED)
+            return await self._send(action, request, None, NOT_OBSERVED, interim)
         would = would_have(action, found)
         self._record(action, would)
-        return await self._send(action, request, found, would)
+        return await self._send(action, request, found, would, interim)
 
     async def _claim(self, action: Action) -> Granted | Receipt | None:
         """Claim, or return the receipt that is there, or None where the store does not say in time."""
@@ -92,11 +92,18 @@ class Watcher:
         except StoreUnavailable as error:
             log.warning("not-recorded", request_id=str(action.request_id), error=str(error))
 
-    async def _send(self, action: Action, request: Request, receipt: Receipt | None, reason: str) -> Answer:
+    async def _send(
+        self,
+        action: Action,
+        request: Request,
+        receipt: Receipt | None,
+        reason: str,
+        interim: TellInterim,
+    ) -> Answer:
         state, attempt = (receipt.state, receipt.attempt) if receipt is not None else (None, 0)
         begun = Answer(action.request_id, state, attempt, reason, executed=True)
         place = await self._places.take(action.user)
-        return await self._executions.run_unguarded(action, request, begun, place)
+        return await self._executions.run_unguarded(action, request, begun, place, interim)
 
 
 def would_have(action: Action, receipt: Receipt) -> str:

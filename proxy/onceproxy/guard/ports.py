@@ -14,9 +14,12 @@ from typing import Protocol
 
 from onceproxy.core.attempts import Attempt
 from onceproxy.core.limits import Limit
-from onceproxy.core.messages import Body, Request, Response
+from onceproxy.core.messages import Body, Interim, Request, Response
 from onceproxy.core.outcomes import Outcome
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId, Source
+
+TellInterim = Callable[[Interim], None] | None
+"""Who is told the interim responses of an upstream, if anybody."""
 
 
 class StoreUnavailable(Exception):
@@ -151,14 +154,15 @@ class Execute(Protocol):
         *,
         reuse_idle: float | None = None,
         head_arrived: Callable[[Response], None] | None = None,
+        interim: TellInterim = None,
     ) -> Attempt:
         """Send ``request`` and receive the whole response.
 
         ``may_send`` is asked right before the first byte is written; if it says no, nothing is sent and
         the failure is ``LEASE_LOST``. ``reuse_idle``: seconds that a connection may have been idle to be used
         again (None: the default). ``head_arrived`` is told the final response as soon as its head is there,
-        with a ``GrowingBody``, and may hold that up. Never raises for what the network does: the attempt
-        tells it. Cancelling the call closes the connection and re-raises.
+        with a ``GrowingBody``, and may hold that up; ``interim`` each interim one before it. Never raises for
+        what the network does: the attempt tells it. Cancelling the call closes the connection and re-raises.
         """
         ...
 

@@ -17,12 +17,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from enum import Enum
 
-from onceproxy.core.messages import Request, Response, header_values, may_have_body
+from onceproxy.core.messages import Interim, Request, Response, header_values, may_have_body
 from onceproxy.core.outcomes import OutcomeKind, classify_status
 from onceproxy.core.policies import OutcomeRules
 from onceproxy.crashpoints import reach
 from onceproxy.guard.capture import CHUNK
 from onceproxy.guard.growing import GrowingBody
+from onceproxy.guard.ports import TellInterim
 
 MOMENT = 0.1  # seconds that an answer has to arrive whole in; then a client gets it while it arrives
 SLOWEST = 30.0  # seconds for a client to take some of a body that waits for it alone
@@ -45,11 +46,19 @@ class Stream:
 
     ``begun`` is resolved with the response's head when the client is to get it as it arrives, and never
     for an answer that is whole before that. ``response`` is what has arrived, if at least the head has.
+    ``interim`` is who passes on what comes before.
     """
 
-    def __init__(self, request: Request, rules: OutcomeRules, receipt_body: int) -> None:
+    def __init__(
+        self,
+        request: Request,
+        rules: OutcomeRules,
+        receipt_body: int,
+        interim: TellInterim = None,
+    ) -> None:
         self.begun: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self.response: Response | None = None
+        self._interim = interim
         self._method = request.method
         self._rules = rules
         self._receipt_body = receipt_body
@@ -61,6 +70,11 @@ class Stream:
         self._timer: asyncio.TimerHandle | None = None
 
     # What the attempt tells.
+
+    def interim_arrived(self, interim: Interim) -> None:
+        """Take an interim response: it is no answer, and waits for nothing."""
+        if self._interim is not None and not self._left:
+            self._interim(interim)
 
     def head_arrived(self, response: Response) -> None:
         """Take the final response's head; its body is a ``GrowingBody``."""

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from onceproxy.core.actions import action_of
-from onceproxy.core.attempts import SendFailed
+from onceproxy.core.attempts import NOTHING_SENT, SendFailed
 from onceproxy.core.hygiene import not_ours
 from onceproxy.core.identity import BadKey, MissingKey
 from onceproxy.core.masking import shown_url
@@ -32,6 +32,7 @@ from onceproxy.ingress.connect import Connector, relay_client
 from onceproxy.ingress.deciding import log_decision
 from onceproxy.ingress.identifying import examine_arrived, passes_by
 from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
+from onceproxy.ingress.interim import InterimRelay
 from onceproxy.ingress.judging import Judge
 from onceproxy.ingress.logins import Logins
 from onceproxy.ingress.ports import OpenResponse, Outbound
@@ -155,7 +156,8 @@ class Handler:
         )
         copy = await Copy.of(whole, route)
         cast(ClientConnection, request.protocol).sent = Sent.GUARDED
-        answer = await self._guard.once(copy.marked(action), route.sent_as(outgoing))
+        with InterimRelay(request, self._via).open() as interim:
+            answer = await self._guard.once(copy.marked(action), route.sent_as(outgoing), interim)
         log_decision(action, answer, time.monotonic() - started)
         return answer_response(await copy.answered(answer), via=self._told_via("1.1"))
 
@@ -173,8 +175,8 @@ class Handler:
         ``learn``: its answer may say what tools there are.
         """
         outgoing = route.sent_as(incoming.request)
-        read = request.method in READ_ONLY
-        cast(ClientConnection, request.protocol).sent = Sent.READ if read else Sent.UNGUARDED
+        sent = Sent.READ if request.method in READ_ONLY else Sent.UNGUARDED
+        cast(ClientConnection, request.protocol).sent = sent
         if early is None:
             body, length = _request_body(request)
             if body is not None:
@@ -182,13 +184,19 @@ class Handler:
         else:
             body, length = _read_before(request, early)
         try:
-            response = await self._outbound.open(outgoing, body=body, length=length, upgrade=incoming.upgrade)
+            with InterimRelay(request, self._via).open() as interim:
+                response = await self._outbound.open(
+                    outgoing, body=body, length=length, upgrade=incoming.upgrade, interim=interim
+                )
         except SendFailed as failed:
             if request.content.exception() is not None:  # the upstream is not to blame
                 return _broken_off(request)
             url = shown_url(outgoing, route.identity.secrets)
             log.info("pass-through-failed", url=url, failure=failed.failure.value)
-            return ProblemResponse(upstream_problem(failed.attempt()))
+            problem = upstream_problem(failed.attempt())
+            if failed.phase not in NOTHING_SENT:
+                problem = replace(problem, detail=f"{problem.detail}. {sent.value}")
+            return ProblemResponse(problem)
         if response.status == 101 and incoming.upgrade is not None:
             return await self._upgraded(request, response, incoming.upgrade)
         chunks = _relayed(response)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
-from onceproxy.core.messages import RawHeaders, Request
+from onceproxy.core.messages import Interim, RawHeaders, Request
 
 
 class OpenResponse(Protocol):
@@ -68,8 +68,12 @@ class Outbound(Protocol):
         body: AsyncIterator[bytes] | None = None,
         length: int | None = None,
         upgrade: bytes | None = None,
+        interim: Callable[[Interim], None] | None = None,
     ) -> OpenResponse:
-        """Send a request and return at its response's head. Raises ``SendFailed``."""
+        """Send a request and return at its response's head. Raises ``SendFailed``.
+
+        ``interim`` is told the interim responses before it.
+        """
         ...
 
     def check(self, host: str, port: int) -> None:

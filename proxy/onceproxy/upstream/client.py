@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from onceproxy.core.attempts import Attempt, Failure, SendFailed, WirePhase
 from onceproxy.core.egress import EgressPolicy, Way
-from onceproxy.core.messages import Origin, Request, Response
+from onceproxy.core.messages import Interim, Origin, Request, Response
 from onceproxy.core.routes import READ_ONLY
 from onceproxy.crashpoints import reach
 from onceproxy.guard.growing import GrowingBody
@@ -71,6 +71,7 @@ class UpstreamClient:
         *,
         reuse_idle: float | None = None,
         head_arrived: Callable[[Response], None] | None = None,
+        interim: Callable[[Interim], None] | None = None,
     ) -> Attempt:
         """Send a guarded request once and receive the whole response; see ``guard.ports.Execute``."""
         head = request_head(request, length=_length(request))
@@ -81,7 +82,7 @@ class UpstreamClient:
             return failed.attempt()
         reach("connected")
         try:
-            return await self._send(connection, request, head, may_send, head_arrived)
+            return await self._send(connection, request, head, may_send, head_arrived, interim)
         except SendFailed as failed:
             return replace(failed.attempt(), status=connection.status)
         finally:
@@ -94,6 +95,7 @@ class UpstreamClient:
         body: AsyncIterator[bytes] | None = None,
         length: int | None = None,
         upgrade: bytes | None = None,
+        interim: Callable[[Interim], None] | None = None,
     ) -> UpstreamResponse:
         """Send an unguarded request and return at its response's head.
 
@@ -109,14 +111,14 @@ class UpstreamClient:
             head = request_head(request, length=length, chunked=length is None, upgrade=upgrade)
         connection = await self._connection(request.origin, self._settings.idle_timeout)
         try:
-            return await self._open(connection, request, head, body, length, upgrade)
+            return await self._open(connection, request, head, body, length, upgrade, interim)
         except SendFailed as failed:
             lost = failed.failure is Failure.CONNECTION_LOST
             stale = lost and connection.reused and not connection.answered
             if not stale or body is not None or request.method not in READ_ONLY:
                 raise
         connection = await self._connection(request.origin, 0)
-        return await self._open(connection, request, head, None, length, upgrade)
+        return await self._open(connection, request, head, None, length, upgrade, interim)
 
     async def tunnel(
         self, host: str, port: int, protocol: Callable[[], asyncio.Protocol]
@@ -171,8 +173,9 @@ class UpstreamClient:
         head: bytes,
         may_send: Callable[[], bool],
         head_arrived: Callable[[Response], None] | None,
+        interim: Callable[[Interim], None] | None,
     ) -> Attempt:
-        connection.begin(request, self._settings.max_head)
+        connection.begin(request, self._settings.max_head, interim=interim)
         if not may_send():
             detail = "the right to send ran out before a byte was sent (the database was away for too long)"
             return Attempt(WirePhase.SENT_NOTHING, failure=Failure.LEASE_LOST, detail=detail)
@@ -205,8 +208,10 @@ class UpstreamClient:
         body: AsyncIterator[bytes] | None,
         length: int | None,
         upgrade: bytes | None,
+        interim: Callable[[Interim], None] | None,
     ) -> UpstreamResponse:
-        connection.begin(request, self._settings.max_head, upgrade=upgrade is not None)
+        most = self._settings.max_head
+        connection.begin(request, most, upgrade=upgrade is not None, interim=interim)
         pieces: Iterator[bytes] | AsyncIterator[bytes] = request.body.chunks() if body is None else body
         chunked = body is not None and length is None
         writing = _start_writing(connection, write_body(connection, head, pieces, chunked=chunked))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
 from onceproxy.core.credential import is_for_connection
 from onceproxy.core.egress import EgressPolicy
-from onceproxy.core.messages import Origin, Request
+from onceproxy.core.messages import Interim, Origin, Request
 from onceproxy.crashpoints import reach
 from onceproxy.upstream.parser import Head, Malformed, ResponseParser
 
@@ -45,6 +45,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._tls_version: str | None = None
         self._parser: ResponseParser | None = None
         self._personal = False
+        self._interim: Callable[[Interim], None] | None = None
         self._failed: SendFailed | None = None
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
@@ -90,8 +91,16 @@ class UpstreamConnection(asyncio.Protocol):
             raise ConnectionResetError("not connected")
         return self._transport
 
-    def begin(self, request: Request, max_head: int, *, upgrade: bool = False) -> None:
-        """Get ready for a request."""
+    def begin(
+        self,
+        request: Request,
+        max_head: int,
+        *,
+        upgrade: bool = False,
+        interim: Callable[[Interim], None] | None = None,
+    ) -> None:
+        """Get ready for a request; ``interim`` is told each interim response to it."""
+        self._interim = interim
         self._parser = ResponseParser(request.method, max_head, upgrade=upgrade)
         self._personal = is_for_connection(request.headers)
         self._failed = None
@@ -203,6 +212,10 @@ class UpstreamConnection(asyncio.Protocol):
             parser.feed(data)
         except Malformed as error:
             malformed = error
+        while parser.interim:
+            told = parser.interim.popleft()
+            if self._interim is not None:
+                self._interim(told)
         if parser.head is not None:
             self._reach(WirePhase.HEAD_RECEIVED)
         if malformed is not None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import httptools
 
 from onceproxy.core.hygiene import end_to_end
-from onceproxy.core.messages import RawHeaders, header_values
+from onceproxy.core.messages import Interim, RawHeaders, header_values
 
 SWITCHING = 101
 _PROTOCOL = b"HTTP/1."
@@ -43,15 +43,17 @@ class Head:
 
 
 class ResponseParser:
-    """Reads the response to one request. Interim responses (1xx) are passed over.
+    """Reads the response to one request.
 
-    ``head`` is set when the final head is there; ``pieces`` holds the body's bytes until they are taken;
-    ``complete`` says that all has arrived. ``reusable`` says that the connection may carry another request.
-    ``rest`` are the bytes behind the head of a 101.
+    ``interim`` holds the interim responses (1xx) until they are taken. ``head`` is set when the final head is
+    there; ``pieces`` holds the body's bytes until they are taken; ``complete`` says that all has arrived.
+    ``reusable`` says that the connection may carry another request. ``rest`` are the bytes behind the head of
+    a 101.
     """
 
     def __init__(self, method: str, max_head: int, *, upgrade: bool = False) -> None:
         self.head: Head | None = None
+        self.interim: deque[Interim] = deque()
         self.pieces: deque[bytes] = deque()
         self.complete = False
         self.rest = b""
@@ -160,6 +162,9 @@ class ResponseParser:
         if status < 200 and status != SWITCHING:
             if _announce_body(lines):
                 raise Malformed("an interim response of it has a body")
+            told = tuple(line for line in end_to_end(lines) if line[0].lower() != b"content-length")
+            version = self._parser.get_http_version()
+            self.interim.append(Interim(status, self._reason, told, version))
             return
         length = self._framing(status, lines)
         self.head = Head(status, self._reason, end_to_end(lines), length, self._parser.get_http_version())

@@ -184,7 +184,7 @@ async def test_a_redirect_is_not_followed(proxy: Proxy, upstream: Upstream) -> N
         assert elsewhere.requests == []
 
 
-async def test_interim_answers_are_passed_over(proxy: Proxy, upstream: Upstream) -> None:
+async def test_interim_answers_are_no_answer(proxy: Proxy, upstream: Upstream) -> None:
     upstream.will(
         raw(
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import http_sf
+import pytest
 
 from integration.proxy.conftest import StartProxy
 from onceproxy.serve import Proxy
@@ -138,3 +139,18 @@ async def test_the_way_a_problem_is_told_to_a_head(proxy: Proxy) -> None:
 
     assert reply.status == again.status == 502
     assert again.one("Content-Type") == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "words"), [("GET", "Retrying is safe"), ("POST", "nothing guards it: look at the upstream")]
+)
+async def test_a_lost_answer_to_what_is_not_guarded_says_so(
+    start_proxy: StartProxy, upstream: Upstream, method: str, words: str
+) -> None:
+    proxy = await start_proxy(routes=[{"name": "open", "match": {"path": "/**"}, "guard": False}])
+    upstream.always = close
+
+    reply = await ask(proxy.url, a_request(method, f"{upstream.url}/x", body=b""))
+
+    assert (reply.status, reply.slug) == (502, "upstream-failed")
+    assert words in reply.problem()["detail"]

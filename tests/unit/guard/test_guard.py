@@ -16,6 +16,7 @@ from onceproxy.core.receipts import Action, Claim, IdentityKind, Receipt, Reques
 from onceproxy.core.states import State
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.guard import Guard, GuardLimits
+from onceproxy.guard.ports import TellInterim
 from simulated_store import SimulatedStore
 
 ID = RequestId(b"\1" * 32)
@@ -60,6 +61,7 @@ class Scripted:
         *,
         reuse_idle: float | None = None,
         head_arrived: Callable[[Response], None] | None = None,
+        interim: TellInterim = None,
     ) -> Attempt:
         if not may_send():
             return Attempt(WirePhase.SENT_NOTHING, failure=Failure.LEASE_LOST, detail="lease lost")

@@ -17,6 +17,7 @@ from onceproxy.guard import streaming
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.growing import GrowingBody
 from onceproxy.guard.guard import Guard, GuardLimits
+from onceproxy.guard.ports import TellInterim
 from onceproxy.guard.streaming import StreamCut
 from simulated_store import SimulatedStore
 from unit.guard.test_guard import ACTION, ID, REQUEST, problem
@@ -43,6 +44,7 @@ class Arriving:
         *,
         reuse_idle: float | None = None,
         head_arrived: Callable[[Response], None] | None = None,
+        interim: TellInterim = None,
     ) -> Attempt:
         self.sent += 1
         response = Response(self.status, b"", self.headers, self.body)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onceproxy.core.messages import Interim
 from onceproxy.upstream.parser import Malformed, ResponseParser
 
 MAX_HEAD = 1000
@@ -116,6 +117,18 @@ def test_the_answer_to_head_has_no_content(framing: bytes) -> None:
 
 def test_the_answer_to_head_without_a_length_ends_too() -> None:
     assert one(OK + b"\r\n", method="HEAD").whole
+
+
+def test_interim_responses_are_kept_apart_without_what_is_for_this_hop() -> None:
+    parser = ResponseParser("POST", MAX_HEAD)
+    parser.feed(
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: X-Hop\r\n"
+    )
+    assert list(parser.interim) == [Interim(100, b"Continue", ())]
+    parser.feed(b"X-Hop: 1\r\nContent-Length: 0\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n")
+
+    assert list(parser.interim)[1:] == [Interim(103, b"Early Hints", ((b"Link", b"</a>"),))]
+    assert parser.complete
 
 
 def test_interim_responses_are_passed_over() -> None:
