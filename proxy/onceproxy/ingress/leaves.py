@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -80,6 +81,7 @@ class LeafCerts:
                 return known[1]
             expires = now + LEAF_LIFE
             context = self._context(self._certificate(name, now, expires))
+            context.sni_callback = partial(_for_one_name, str(name.value))
             self._contexts[name] = (expires - RENEW_BEFORE, context)
             self._contexts.move_to_end(name)
             while len(self._contexts) > self._max_entries:
@@ -118,6 +120,13 @@ class LeafCerts:
         with _as_file(key + chain) as path:
             context.load_cert_chain(path)
         return context
+
+
+def _for_one_name(name: str, tls: object, asked: str | None, context: ssl.SSLContext) -> int | None:
+    """Refuse a client that asks in its hello (SNI, RFC 6066 §3) for another host than the tunnel leads to."""
+    if asked is None or asked.lower().removesuffix(".") == name:
+        return None
+    return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
 
 @contextmanager

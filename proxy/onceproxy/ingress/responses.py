@@ -41,11 +41,11 @@ def head_bytes(status: int, reason: bytes, headers: RawHeaders) -> bytes:
     """Return a response's head.
 
     Raises:
-        ValueError: a header line holds CR, LF or NUL, which would let it end the head.
+        ValueError: the reason or a header line holds CR, LF or NUL, which would let it end the head.
     """
-    for name, value in headers:
+    for name, value in ((b"", reason), *headers):
         if any(bad in name or bad in value for bad in _FORBIDDEN):
-            raise ValueError("a header of a response holds CR, LF or NUL")
+            raise ValueError("the head of a response holds CR, LF or NUL")
     lines = b"".join(b"%s: %s\r\n" % line for line in headers)
     return status_line(status, reason) + lines + b"\r\n"
 

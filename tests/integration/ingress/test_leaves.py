@@ -42,7 +42,7 @@ class Handshake:
     leaf: x509.Certificate
 
 
-def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> Handshake:
+def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str | None) -> Handshake:
     """Shake hands over real sockets; raise what the client raises."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -89,9 +89,21 @@ def test_a_client_that_trusts_the_ca_trusts_the_leaf(
 
 def test_a_leaf_is_for_its_host_alone(authority: Authority, client: ssl.SSLContext) -> None:
     server = LeafCerts(authority).context_for("api.example.com")
-    for other in ("example.com", "b.api.example.com", "127.0.0.1"):
-        with pytest.raises(ssl.SSLCertVerificationError):
+    for other in ("example.com", "b.api.example.com"):
+        with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
             shake_hands(server, client, other)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(server, client, "127.0.0.1")  # whose clients name no host in their hello
+
+
+@pytest.mark.parametrize("asked", ["API.Example.com", None])
+def test_a_hello_names_the_host_or_none(
+    authority: Authority, client: ssl.SSLContext, asked: str | None
+) -> None:
+    client.check_hostname = False
+    server = LeafCerts(authority).context_for("api.example.com")
+
+    assert shake_hands(server, client, asked).protocol == "http/1.1"
 
 
 def test_a_client_that_does_not_trust_the_ca_refuses(authority: Authority) -> None:
