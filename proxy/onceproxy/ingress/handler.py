@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from onceproxy.core.attempts import NOTHING_SENT, SendFailed
 from onceproxy.core.hygiene import not_ours
 from onceproxy.core.identity import BadKey, MissingKey
 from onceproxy.core.masking import shown_url
-from onceproxy.core.messages import RawHeaders, Request
+from onceproxy.core.messages import RawHeaders
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.routes import READ_ONLY, Route, RouteTable
@@ -30,7 +29,7 @@ from onceproxy.ingress.asked_of_us import answer_ourselves
 from onceproxy.ingress.client_connection import ClientConnection, Sent
 from onceproxy.ingress.connect import Connector, relay_client
 from onceproxy.ingress.deciding import log_decision
-from onceproxy.ingress.identifying import examine_arrived, passes_by
+from onceproxy.ingress.identifying import examine_arrived, find_route, passes_by
 from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
 from onceproxy.ingress.interim import InterimRelay
 from onceproxy.ingress.judging import Judge
@@ -105,7 +104,7 @@ class Handler:
             route = rules.routes.find_by_head(incoming.request)
             if route is None:
                 body = await _read_body(request, rules.request_body)
-                route = await _find(rules.routes, replace(incoming.request, body=body))
+                route = await find_route(rules.routes, replace(incoming.request, body=body))
             route = route.asked_for(incoming.mode)
             if route.policy.mode is Mode.OFF:
                 return await self._pass_through(request, incoming, body, route)
@@ -230,15 +229,6 @@ class Handler:
     def _told_via(self, version: str) -> RawHeaders:
         """Return what is added to a response that came in ``version``."""
         return () if self._via is None else via_line(version, self._via)
-
-
-_INLINE = 64 * 1024  # bytes of body up to which a thread costs more than the work
-
-
-async def _find(routes: RouteTable, request: Request) -> Route:
-    if request.body.size <= _INLINE:
-        return routes.find(request)
-    return await asyncio.to_thread(routes.find, request)
 
 
 def _not_sent(kind: ProblemType, error: Exception, route: Route) -> ProblemResponse:

@@ -8,7 +8,7 @@ from onceproxy.core.contents import Content, content_codings
 from onceproxy.core.identity import Examined, examine
 from onceproxy.core.keys import BadKey, MissingKey, find_key, needs_body
 from onceproxy.core.messages import Request
-from onceproxy.core.routes import Route
+from onceproxy.core.routes import Route, RouteTable
 from onceproxy.core.rules import BodyForm, IdentityRules, Missing
 from onceproxy.ingress.incoming import Incoming
 
@@ -54,3 +54,10 @@ async def examine_arrived(request: Request, incoming: Incoming, route: Route) ->
 
 def _examine(request: Request, incoming: Incoming, route: Route) -> Examined:
     return examine(request, route.identity, user=incoming.user, action=incoming.action)
+
+
+async def find_route(routes: RouteTable, request: Request) -> Route:
+    """Return the route of a request whose body is there, for the routes that look into it."""
+    if request.body.size <= INLINE:
+        return routes.find(request)
+    return await asyncio.to_thread(routes.find, request)
