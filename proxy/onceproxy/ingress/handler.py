@@ -15,7 +15,7 @@ from onceproxy.core.attempts import NOTHING_SENT, SendFailed
 from onceproxy.core.hygiene import not_ours
 from onceproxy.core.identity import BadKey, MissingKey
 from onceproxy.core.masking import shown_url
-from onceproxy.core.messages import RawHeaders
+from onceproxy.core.messages import RawHeaders, Request
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.routes import READ_ONLY, Route, RouteTable

@@ -14,6 +14,7 @@ from onceproxy.core.egress import EgressPolicy
 from onceproxy.core.messages import Interim, Origin, Request
 from onceproxy.crashpoints import reach
 from onceproxy.upstream.parser import Head, Malformed, ResponseParser
+from onceproxy.upstream.tls import ended_in_order
 
 BUFFERED = 256 * 1024  # bytes of a body that wait for their reader before the upstream is slowed down
 
@@ -229,7 +230,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Take the end of what the upstream sends; some bodies end so."""
-        if self._parser is not None and self._ended_in_order():
+        if self._parser is not None and ended_in_order(self.transport):
             self._parser.end()
         self._ended("the connection was closed")
         return False
@@ -270,20 +271,6 @@ class UpstreamConnection(asyncio.Protocol):
         about = any(alert in (error.reason or "") for alert in _ABOUT_CERTIFICATES)
         fresh = not (self.answered or self.reused or self._failed)
         return self._tls_version == "TLSv1.3" and about and fresh
-
-    def _ended_in_order(self) -> bool:
-        """Say whether it was the upstream that ended the connection: anyone on the way can close a TCP
-        connection, but only the upstream can say so inside TLS (RFC 9112 §9.8).
-        """
-        encrypted = self.transport.get_extra_info("ssl_object")
-        if encrypted is None:
-            return True
-        try:
-            return bool(encrypted.read(1) == b"")
-        except ssl.SSLZeroReturnError:
-            return True
-        except ssl.SSLError:  # no more bytes, and no farewell among those that came
-            return False
 
     def _fail(self, failed: SendFailed) -> None:
         self._failed = failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import ssl
 from collections.abc import Sequence
@@ -119,3 +120,18 @@ def _identity(file: Path, setting: str) -> bytes:
     except x509.ExtensionNotFound:
         alternative = b""
     return pack((certificate.subject.public_bytes(), alternative))
+
+
+def ended_in_order(transport: asyncio.BaseTransport) -> bool:
+    """Say whether it was the upstream that ended a connection: anyone on the way can close a TCP connection,
+    but only the upstream can say so inside TLS (RFC 9112 §9.8).
+    """
+    encrypted = transport.get_extra_info("ssl_object")
+    if encrypted is None:
+        return True
+    try:
+        return bool(encrypted.read(1) == b"")
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:  # no more bytes, and no farewell among those that came
+        return False
