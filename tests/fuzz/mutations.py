@@ -114,8 +114,9 @@ def _first(data: bytes) -> tuple[Read | None, bytes]:
             elif isinstance(event, h11.Data):
                 body += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
-                rest = bytes(connection.trailing_data[0]) if connection.their_state is h11.DONE else b""
-                return Read(method, body), rest
+                # The recorder declines each upgrade, so what stands behind one is HTTP again.
+                goes_on = connection.their_state is not h11.MUST_CLOSE
+                return Read(method, body), bytes(connection.trailing_data[0]) if goes_on else b""
             else:
                 return None, b""
     except h11.ProtocolError:

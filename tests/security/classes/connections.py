@@ -139,6 +139,13 @@ UPGRADES = Class(
         {"websocket-that-is-declined": _get(1, b"Connection: Upgrade\r\nUpgrade: websocket\r\n")},
     )
     + each(
+        Expected(End.ANSWERED, (Sent("1", "GET", has=("Upgrade: websocket",)), Sent("2", body="x"))),
+        {
+            "a-post-behind-one-that-is-declined": _get(1, b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+            + good(2)
+        },
+    )
+    + each(
         UNSUPPORTED,
         {"websocket-on-a-post": line(b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + _FIVE, b"hello")},
     )
