@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onceproxy.core.masking import SecretRules, is_secret_name, masked_path, masked_text, shown_url
+from onceproxy.core.matching import Condition, Match, Reading
 from onceproxy.core.messages import Origin, Request
 from onceproxy.core.probes import Probe, shown_question
 
@@ -80,3 +81,13 @@ def test_names_of_what_is_none(name: str) -> None:
 
 def test_tokens_in_texts() -> None:
     assert masked_text(f"Bearer {JWT}, and gh" + "p_0123456789abcdefghij") == "Bearer ***, and ***"
+
+
+def test_conditions_of_routes_do_not_show_it() -> None:
+    match = Match(paths=("/hooks/**",), headers=(Condition("X-Api-Key", ("xyzzy",)),))
+    request = Request("POST", Origin("http", "h", 80), b"/hooks/plugh", ((b"X-Api-Key", b"frotz"),))
+
+    told = repr(list(match.checks(Reading(request), SecretRules(paths=("/hooks/*",)))))
+
+    assert "/hooks/***" in told
+    assert not any(secret in told for secret in ("xyzzy", "plugh", "frotz"))
