@@ -83,19 +83,17 @@ async def test_no_answer_of_our_own_has_it(proxy: Proxy, unused_tcp_port: int) -
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_request_that_comes_back_to_us_is_a_loop(
-    start_proxy: StartProxy, upstream: Upstream, unused_tcp_port: int, method: str
+    start_proxy: StartProxy, unused_tcp_port: int, method: str
 ) -> None:
+    """By another proxy: what leads straight back to our own port is refused before it is sent."""
     here = f"127.0.0.1:{unused_tcp_port}"
-    mounts = {"/round": f"http://{here}/round", "/through": upstream.url}
-    proxy = await start_proxy(listen=here, mounts=mounts)
+    other = await start_proxy(mounts={"/round": f"http://{here}/round"}, via="other")
+    proxy = await start_proxy(listen=here, mounts={"/round": f"{other.url}/round"})
 
     reply = await ask(proxy.url, a_request(method, "/round/x", body=b""))
 
     assert (reply.status, reply.slug) == (508, "loop-detected")
     assert reply.one("Proxy-Status") == "onceproxy;error=proxy_loop_detected"
-    once = await ask(proxy.url, a_request(method, f"{proxy.url}/through/x", body=b""))
-    assert once.status == 508, "it does not end in itself, and yet went through us twice"
-    assert upstream.requests == []
 
 
 async def test_a_loop_of_tunnels_is_one_too(proxy: Proxy, upstream: Upstream) -> None:
