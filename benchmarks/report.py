@@ -17,6 +17,7 @@ PARTS = {
     "processes": "Several proxies over one database",
     "routes": "Cost by the number of routes",
     "store": "The store alone",
+    "growth": "Cost by the number of receipts",
 }
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PLOTS = PAGE.parent / "performance"

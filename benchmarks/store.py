@@ -64,8 +64,8 @@ async def _measure(url: str, directory: Path) -> Found:
         naive = await Connections.open(url, NAIVE_POOL)
         for clients in CLIENTS:
             sides: dict[str, Measure] = {
-                BATCHED: partial(_pairs, partial(_batched, store), clients),
-                NAIVE: partial(_pairs, partial(_row_by_row, naive, store), clients),
+                BATCHED: partial(pairs, partial(batched, store), clients),
+                NAIVE: partial(pairs, partial(row_by_row, naive, store), clients),
                 INSERTS: partial(bench.run, ("-f", str(bench.script)), clients),
                 UPDATES: partial(bench.run, ("-b", "simple-update"), clients),
             }
@@ -98,7 +98,7 @@ async def _measure(url: str, directory: Path) -> Found:
     return Found(tuple(figures), (table,), (plot,))
 
 
-async def _pairs(pair: Pair, clients: int, seconds: float) -> float:
+async def pairs(pair: Pair, clients: int, seconds: float) -> float:
     done = 0
     end = time.perf_counter() + seconds
 
@@ -116,13 +116,13 @@ async def _pairs(pair: Pair, clients: int, seconds: float) -> float:
 ACTION, COMPLETED = an_action(), completed()
 
 
-async def _batched(store: PostgresStore) -> None:
+async def batched(store: PostgresStore) -> None:
     claimed = await store.claim(replace(ACTION, request_id=RequestId(os.urandom(32))))
     if not isinstance(claimed, Claim) or await store.settle(claimed, COMPLETED) is not Settled.STORED:
         raise Wrong("a new action was not claimed, or its completion not stored")
 
 
-async def _row_by_row(connections: Connections, store: PostgresStore) -> None:
+async def row_by_row(connections: Connections, store: PostgresStore) -> None:
     action = replace(ACTION, request_id=RequestId(os.urandom(32)))
     claimed = await claim(connections, action, uuid4(), store.instance)
     if not isinstance(claimed, Claim):

@@ -13,13 +13,14 @@ log = logging.getLogger(__name__)
 
 def chores(connections: Connections) -> tuple[Periodic, ...]:
     """Return the chores of an instance; they are not started yet."""
+    memory = retention.Memory()
 
     async def sweep() -> None:
         if lost := await sweeping.sweep(connections):
             log.warning("put %d claims of dead proxies in doubt", lost)
 
     async def collect() -> None:
-        log.info("removed what has expired: %s", await retention.collect(connections))
+        log.info("removed what has expired: %s", await retention.collect(connections, memory=memory))
         await sweeping.forget_instances(connections)
 
     return (

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -15,7 +17,7 @@ from onceproxy.core.receipts import Claim
 from onceproxy.store import retention
 from onceproxy.store.connection import Connections
 from onceproxy.store.postgres import PostgresStore
-from onceproxy.store.retention import Collected, collect
+from onceproxy.store.retention import Collected, Memory, collect
 from onceproxy.store.statements import sql
 from processes import clean_environment, ended
 from stores import OpenStore, an_action, completed, in_doubt, released
@@ -75,6 +77,49 @@ async def test_only_what_is_settled_goes(
     assert await collect(connections, page) == Collected()
 
 
+async def test_a_walk_with_a_memory_looks_only_where_something_can_be_due(
+    store: PostgresStore, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    run = store._connections.run
+
+    async def counted(statement: str, *values: object, **how: Any) -> asyncpg.Record | None:
+        looked.append(statement)
+        return await run(statement, *values, **how)
+
+    monkeypatch.setattr(store._connections, "run", counted)
+    now = 0.0
+    memory = Memory(lambda: now)
+
+    async def walk() -> tuple[Collected, int]:
+        looked.clear()
+        return await collect(store._connections, 1, memory=memory), looked.count("collect")
+
+    for number in range(5):
+        claim = await store.claim(
+            an_action(f"n{number}", ttl=100.0 if number == 2 else 1000.0, tombstone=900.0)
+        )
+        assert isinstance(claim, Claim)
+        await store.settle(claim, completed())
+    await database.execute("UPDATE receipts SET created_at = created_at - interval '1 day'")
+    await store.claim(an_action("new"))
+
+    assert await walk() == (Collected(), 7)  # six, and there are no more
+    assert await walk() == (Collected(), 2)  # the new one, of which one can't tell yet
+
+    now += 200.0
+    await database.execute(AGE, timedelta(seconds=200))
+    assert await walk() == (Collected(expired=1), 4)
+    assert await walk() == (Collected(), 2)
+
+    now += 850.0
+    await database.execute(AGE, timedelta(seconds=850))
+    assert await walk() == (Collected(expired=4, forgotten=1), 12)
+
+
+AGE = "UPDATE receipts SET expires_at = expires_at - $1::interval, forget_at = forget_at - $1::interval"
+
+
 async def test_one_walk_at_a_time(
     store: PostgresStore, database: asyncpg.Connection, database_url: str, connections: Connections
 ) -> None:
@@ -82,7 +127,9 @@ async def test_one_walk_at_a_time(
     other = await asyncpg.connect(database_url)
     transaction = other.transaction()
     await transaction.start()
-    row = await other.fetchrow(sql("collect"), retention._EPOCH, b"", 1)  # one page, not committed yet
+    row = await other.fetchrow(
+        sql("collect"), *retention._BEGIN, *retention._END, 1
+    )  # one page, not committed yet
     assert row is not None
     assert row["alone"]
 

@@ -157,8 +157,8 @@ SELECT
 -- $3 instances, $4 kinds, $5 canonicals, $6 scopes (each as the text of an array), $7 fingerprints,
 -- $8 credentials, $9 routes, $10 methods, $11 urls, $12 ttls, $13 tombstones, $14 likenesses.
 -- Returns one row: live (those of the instances whose own lease runs) and claimed (request_ids).
--- In the order of request_id, so that two of these never wait for one another; and it waits for nothing but
--- another's claim of the same action. Nobody is told: nobody can be waiting for what had no receipt.
+-- In the order of request_id, so that two of these never wait for one another; it waits for nothing but what
+-- others are doing to the same actions. Nobody is told: nobody can be waiting for what had no receipt.
 WITH owner AS MATERIALIZED (
     SELECT instance_id
     FROM instances

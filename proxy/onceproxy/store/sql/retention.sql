@@ -4,24 +4,44 @@
 -- name: collect
 -- Expire and forget what is due among the next receipts of a walk through the table, unless another one is at it
 -- now. The number means nothing; it is the first eight bytes of SHA-256('onceproxy retention').
--- $1 created_at and $2 request_id of the last one of the page before, $3 how many.
+-- $1 created_at and $2 request_id of the last one of the page before, $3 and $4 those of the last one to look at,
+-- $5 how many.
 -- Returns one row: alone (false: another one is at it, and nothing was done), created_at and request_id of the last
--- one looked at (null: the walk is over), expired and forgotten.
+-- one looked at (null: the walk is over), old (whether nothing can come before that one any more), due_in (seconds
+-- until one of those looked at can be due; null: none is left), expired and forgotten.
+-- What somebody else has locked is left for the next walk.
 WITH alone AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock(x'ad57d607402e975c'::bigint) AS granted
-), page AS (
-    SELECT request_id, created_at
+), page AS MATERIALIZED (
+    SELECT
+        request_id,
+        created_at,
+        ctid AS place,
+        forget_at,
+        CASE state
+            WHEN 'completed' THEN least(forget_at, expires_at)
+            WHEN 'tombstone' THEN forget_at
+            WHEN 'released' THEN least(forget_at, clock_timestamp() + ttl) -- it may be claimed again, and
+            ELSE clock_timestamp() + ttl -- completed now
+        END AS due_at
     FROM receipts
     WHERE (SELECT granted FROM alone)
         AND created_at >= $1::timestamptz
         AND (created_at, request_id) > ($1::timestamptz, $2::bytea)
+        AND created_at <= $3::timestamptz
+        AND (created_at, request_id) <= ($3::timestamptz, $4::bytea)
     ORDER BY created_at, request_id
-    LIMIT $3::integer
+    LIMIT $5::integer
+), due AS MATERIALIZED (
+    SELECT ctid AS place, forget_at <= clock_timestamp() AS forget
+    FROM receipts
+    WHERE ctid = ANY (ARRAY(SELECT place FROM page WHERE due_at <= clock_timestamp()))
+        AND state IN ('completed', 'tombstone', 'released')
+        AND least(forget_at, CASE state WHEN 'completed' THEN expires_at END) <= clock_timestamp()
+    FOR UPDATE SKIP LOCKED
 ), forgotten AS (
     DELETE FROM receipts
-    WHERE request_id IN (SELECT request_id FROM page)
-        AND state IN ('completed', 'tombstone', 'released')
-        AND forget_at <= clock_timestamp()
+    WHERE ctid = ANY (ARRAY(SELECT place FROM due WHERE forget))
     RETURNING request_id, attempt, instance
 ), expired AS (
     UPDATE receipts SET
@@ -36,14 +56,13 @@ WITH alone AS MATERIALIZED (
         body_kept = true,
         body_size = NULL,
         body_digest = NULL
-    WHERE request_id IN (SELECT request_id FROM page)
-        AND state = 'completed'
-        AND expires_at <= clock_timestamp()
-        AND forget_at > clock_timestamp()
+    WHERE ctid = ANY (ARRAY(SELECT place FROM due WHERE NOT forget))
     RETURNING request_id, attempt, instance
 ), without_parts AS (
     DELETE FROM parts
-    WHERE request_id IN (SELECT request_id FROM forgotten UNION ALL SELECT request_id FROM expired)
+    WHERE request_id = ANY (
+        ARRAY(SELECT request_id FROM forgotten UNION ALL SELECT request_id FROM expired)
+    )
 ), told AS (
     INSERT INTO events (request_id, kind, attempt, instance, state)
     SELECT request_id, 'expired', attempt, instance, 'tombstone' FROM expired
@@ -51,11 +70,18 @@ WITH alone AS MATERIALIZED (
     SELECT request_id, 'forgotten', attempt, instance, 'absent' FROM forgotten
 ), last AS (
     SELECT created_at, request_id FROM page ORDER BY created_at DESC, request_id DESC LIMIT 1
+), left_over AS (
+    SELECT
+        CASE WHEN request_id IN (SELECT request_id FROM expired) THEN forget_at ELSE due_at END AS due_at
+    FROM page
+    WHERE request_id NOT IN (SELECT request_id FROM forgotten)
 )
 SELECT
     (SELECT granted FROM alone) AS alone,
     (SELECT created_at FROM last) AS created_at,
     (SELECT request_id FROM last) AS request_id,
+    (SELECT created_at < clock_timestamp() - interval '5 minutes' FROM last) AS old,
+    (SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM left_over) AS due_in,
     (SELECT count(*) FROM expired) AS expired,
     (SELECT count(*) FROM forgotten) AS forgotten;
 
