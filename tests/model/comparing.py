@@ -17,7 +17,8 @@ FROM receipts"""
 async def same_tables(database: asyncpg.Connection, model: ModelStore) -> None:
     """Compare all rows and all history."""
     rows = await database.fetch(ROWS)
-    assert {row["request_id"]: tuple(row.values())[1:] for row in rows} == {
+    found = {row["request_id"]: tuple(row.values())[1:] for row in rows}
+    expected = {
         request_id.digest: (
             row.state.value,
             row.previous.value,
@@ -31,6 +32,7 @@ async def same_tables(database: asyncpg.Connection, model: ModelStore) -> None:
         )
         for request_id, row in model.rows.items()
     }
+    assert found == expected, set(found.items()) ^ set(expected.items())
     events = await database.fetch("SELECT request_id, kind, attempt, state FROM events")
     assert sorted(tuple(event.values()) for event in events) == sorted(
         (entry.request_id.digest, entry.kind, entry.attempt, entry.state.value) for entry in model.events

@@ -93,7 +93,8 @@ class ModelStore:
             else:
                 created = row.created
         event = Event.RESEND if state is State.IN_DOUBT else Event.CLAIM
-        new = Row(action, advance(state, event), state, attempt, token, instance, created, now)
+        previous = row.state if row is not None else state  # an expiry and a claim are one step for the row
+        new = Row(action, advance(state, event), previous, attempt, token, instance, created, now)
         self.rows[action.request_id] = new
         self._tell(new, "claimed", State.CLAIMED)
         return self._claim_of(new)

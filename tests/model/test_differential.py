@@ -271,7 +271,7 @@ class Both(RuleBasedStateMachine):
         return points
 
     @invariant()
-    def they_are_thesame_receipt(self) -> None:
+    def they_are_the_same(self) -> None:
         self.await_(same_tables(self.database, self.model))
 
 

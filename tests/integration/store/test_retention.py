@@ -77,6 +77,23 @@ async def test_only_what_is_settled_goes(
     assert await collect(connections, page) == Collected()
 
 
+async def test_a_walk_does_not_wait_for_a_receipt_that_somebody_has_locked(
+    store: PostgresStore, database: asyncpg.Connection, database_url: str
+) -> None:
+    await fill(store, database)
+    other = await asyncpg.connect(database_url)
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("SELECT FROM receipts WHERE route = 'done-old' FOR UPDATE")
+
+    assert await collect(store._connections) == Collected(expired=0, forgotten=1)
+
+    await transaction.rollback()
+    await other.close()
+    assert await collect(store._connections) == Collected(expired=1, forgotten=0)
+    assert await left(database) == AFTERWARDS
+
+
 async def test_a_walk_with_a_memory_looks_only_where_something_can_be_due(
     store: PostgresStore, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
