@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,9 +29,11 @@ from onceproxy.core.passwords import PlainPassword
 from onceproxy.core.users import Users
 from onceproxy.guard.draining import Draining
 from onceproxy.guard.guard import Guard, GuardLimits
+from onceproxy.guard.room import Room
 from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.handler import IngressRules
 from onceproxy.ingress.leaves import LeafCerts
+from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.listener import Listener
 from onceproxy.ingress.targets import parse_mounts
 from onceproxy.sealing.keyring import Keyring
@@ -146,6 +148,11 @@ def guard_limits(limits: Limits) -> GuardLimits:
     )
 
 
+def client_limits(limits: Limits) -> ClientLimits:
+    """Return what a configuration says of clients' connections: what goes by the same names there."""
+    return ClientLimits(**{field.name: getattr(limits, field.name) for field in fields(ClientLimits)})
+
+
 def _admin_door(settings: Settings, token: str | None) -> Door:
     """Return what keeps strangers out of the admin listener; its own name is one that it is known by."""
     return Door(token, (*settings.admin.hosts, settings.admin.listen.host), time.time)
@@ -195,7 +202,8 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
     async with AsyncExitStack() as parts:
         authority = await asyncio.to_thread(local_authority, settings)
         metrics = Metrics()
-        store = await _open_store(settings, parts, metrics)
+        room = Room(settings.limits.memory, settings.limits.temporary, metrics.limit_hit)
+        store = await _open_store(settings, parts, metrics, room)
         metrics.count_cache_hits(lambda: store.cache_hits)
         tls = await asyncio.to_thread(upstream_tls, settings)
         upstream = UpstreamClient(
@@ -203,6 +211,7 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
                 connect_timeout=settings.limits.connect_timeout,
                 response_timeout=settings.limits.upstream_timeout,
                 max_head=settings.limits.header,
+                room=room,
             ),
             tls,
             Gate(egress_rules(settings), metrics),
@@ -225,16 +234,21 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
         listener = Listener(
             guard,
             upstream,
-            LeafCerts(authority),
+            LeafCerts(
+                authority,
+                max_entries=settings.limits.certificates,
+                per_minute=settings.limits.certificates_per_minute,
+                hit=metrics.limit_hit,
+            ),
             partial(credential_of, store.credential_key, tls),
             ingress_rules(settings, users),
             intercept=settings.tls.opened,
             meter=metrics,
             passthrough=tuple(settings.tls.passthrough),
-            head=settings.limits.header,
-            head_timeout=settings.limits.head_timeout,
-            idle_timeout=settings.limits.idle_timeout,
+            limits=client_limits(settings.limits),
+            hit=metrics.limit_hit,
             via=via_name(settings, authority),
+            room=room,
         )
         admin = AdminListener(store.may_send, metrics, _admin_door(settings, token))
         parts.push_async_callback(admin.close)
@@ -264,7 +278,9 @@ async def _listen(listener: Listener | AdminListener, address: Address, setting:
     return f"http://{host}:{port}"
 
 
-async def _open_store(settings: Settings, parts: AsyncExitStack, metrics: Metrics) -> PostgresStore:
+async def _open_store(
+    settings: Settings, parts: AsyncExitStack, metrics: Metrics, room: Room
+) -> PostgresStore:
     url = settings.database
     if url == "embedded":
         server = await start_embedded(settings.data_dir)
@@ -281,6 +297,7 @@ async def _open_store(settings: Settings, parts: AsyncExitStack, metrics: Metric
         batched=metrics.batch,
         cache=settings.limits.receipt_cache,
         keyring=keyring_of(settings),
+        room=room,
     )
     parts.push_async_callback(store.close)
     for key in await store.unknown_keys():

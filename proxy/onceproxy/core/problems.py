@@ -12,6 +12,7 @@ from typing import Any
 
 from onceproxy.core.attempts import NOTHING_SENT, Attempt, Failure, WirePhase
 from onceproxy.core.egress import OF_ADDRESSES
+from onceproxy.core.limits import OverLimit
 from onceproxy.core.receipts import RequestId
 
 URN = "urn:onceproxy:problem:"
@@ -138,6 +139,11 @@ class Problem:
             members["attempt"] = self.attempt
         members.update(self.extra)
         return members
+
+
+def overloaded(over: OverLimit) -> Problem:
+    """Return the problem of a request that a limit has no room for."""
+    return Problem(ProblemType.OVERLOADED, str(over), retry_after=1, extra=(("limit", over.limit.value),))
 
 
 def upstream_problem(attempt: Attempt) -> Problem:

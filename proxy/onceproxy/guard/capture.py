@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
+from onceproxy.guard.room import ENDLESS, Room
+
 CHUNK = 64 * 1024
 MEMORY = 64 * 1024  # bodies up to this size never touch a file
 
@@ -17,9 +19,16 @@ class Capture:
 
     The file lies in the system's temporary directory (``TMPDIR``). It has no name and goes with the last
     reference, also when the process is killed.
+
+    A body is counted in ``room``, and what finds no memory there goes to a file from its first byte.
+    ``refusable``: writing raises ``OverLimit`` where the files have no room; else ``crowded`` says that they
+    had none, and the bytes are kept all the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room = ENDLESS, *, refusable: bool = False) -> None:
+        self.crowded = False
+        self._room = room
+        self._refusable = refusable
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
         self._digest = hashlib.sha256()
@@ -29,6 +38,9 @@ class Capture:
     def __del__(self) -> None:
         if self._file is not None:
             self._file.close()
+            self._room.give_file(self._held)
+        else:
+            self._room.give_memory(self._held)
 
     @property
     def size(self) -> int:
@@ -41,9 +53,17 @@ class Capture:
         return self._digest.digest()
 
     def write(self, data: bytes) -> None:
-        """Append ``data``. Raises ``OSError`` where the disk can't take it."""
-        held = self._size - self._forgotten
-        if self._file is None and held + len(data) > MEMORY:
+        """Append ``data``.
+
+        Raises:
+            OSError: the disk can't take it.
+            OverLimit: there is no room for it, and it can be refused.
+        """
+        held, new = self._held, len(data)
+        in_memory = self._file is None and held + new <= MEMORY and self._room.take_memory(new)
+        if not in_memory and self._refusable:
+            self._room.check(new if self._file is not None else held + new)
+        if not in_memory and self._file is None:
             file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (lives as long as self)
             try:
                 self._put(file, self._memory, 0)
@@ -52,10 +72,15 @@ class Capture:
                 raise
             # Not before the file has it all: what was captured stays readable though the disk is full.
             self._file, self._memory = file, bytearray()
+            self._room.give_memory(held)
+            self._room.take_file(held)
         if self._file is None:
             self._memory += data
         else:
             self._put(self._file, data, held)
+            if not self._room.take_file(new) and not self.crowded:
+                self.crowded = True
+                self._room.crowded()
         self._digest.update(data)
         self._size += len(data)
 
@@ -95,12 +120,19 @@ class Capture:
         if before <= self._forgotten:
             return
         rest = b"" if before >= self._size else self.at(before, self._size - before)
+        gone = self._held - len(rest)
         if self._file is None:
             self._memory = bytearray(rest)
+            self._room.give_memory(gone)
         else:
+            self._room.give_file(gone)
             os.truncate(self._file.fileno(), 0)
             self._put(self._file, rest, 0)
         self._forgotten = min(before, self._size)
+
+    @property
+    def _held(self) -> int:
+        return self._size - self._forgotten
 
     def _put(self, file: IO[bytes], data: bytes | bytearray, offset: int) -> None:
         view = memoryview(data)

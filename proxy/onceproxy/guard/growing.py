@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import Callable
 
 from onceproxy.guard.capture import Capture
+from onceproxy.guard.room import ENDLESS, Room
 
 
 class GrowingBody(Capture):
     """A capture that tells whoever follows it that it has grown, and that can hold its writer up."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, room: Room = ENDLESS) -> None:
+        super().__init__(room)
         self._grew: Callable[[], None] | None = None
-        self._room = asyncio.Event()
-        self._room.set()
+        self._gate = asyncio.Event()
+        self._gate.set()
 
     def follow(self, grew: Callable[[], None] | None) -> None:
         """Call ``grew`` after each write; None: no more."""
@@ -30,16 +31,16 @@ class GrowingBody(Capture):
     @property
     def held(self) -> bool:
         """Whether the writer is to wait before it writes more."""
-        return not self._room.is_set()
+        return not self._gate.is_set()
 
     def hold(self) -> None:
         """Hold the writer up."""
-        self._room.clear()
+        self._gate.clear()
 
     def go_on(self) -> None:
         """Let the writer go on."""
-        self._room.set()
+        self._gate.set()
 
     async def room(self) -> None:
         """Wait until more may be written."""
-        await self._room.wait()
+        await self._gate.wait()

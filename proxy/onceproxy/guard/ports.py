@@ -124,6 +124,7 @@ class Store(Protocol):
 
         Raises:
             Unreadable: it is encrypted, and can't be decrypted.
+            OverLimit: there is no room for it.
         """
         ...
 

@@ -19,6 +19,7 @@ from onceproxy.core.outcomes import Outcome
 from onceproxy.core.receipts import Action, Claim
 from onceproxy.core.redaction import redacted
 from onceproxy.crashpoints import reach
+from onceproxy.guard.capture import Capture
 from onceproxy.guard.ports import (
     Settled,
     Settlement,
@@ -121,11 +122,13 @@ def settlement_of(attempt: Attempt, outcome: Outcome, action: Action, receipt_bo
     """Return what is to be stored of an attempt.
 
     A body over ``receipt_body`` bytes is not kept, nor one of which the route's secrets can't be taken off.
+    Nor is one that had no room: some of it may be gone.
     """
     response = attempt.response or attempt.partial
     if response is None:
         return Settlement(outcome, attempt)
-    fits = response.body.size <= receipt_body
+    crowded = isinstance(response.body, Capture) and response.body.crowded
+    fits = response.body.size <= receipt_body and not crowded
     clean = redacted(response, action.policy.redact) if fits else None
     kept = clean or response
     headers = storable(kept.headers, keep_cookies=action.policy.keep_cookies) + action.kept

@@ -6,9 +6,9 @@ last byte; else the closing chunk, or the close of the connection. It is given w
 none will be, the client's connection is cut, which no client takes for an end.
 
 What bounds a body: as long as a receipt may keep it, it lies in its capture, on disk. Once it is larger than
-that, only this one client can still get it; what the client has taken is forgotten, and the upstream is held
-up while the client has not taken the rest. A client that takes nothing for ``SLOWEST`` is given up, and one
-that has left needs nothing: then the body is only counted and digested.
+that, or the disk has no room for it, only this one client can still get it; what the client has taken is
+forgotten, and the upstream is held up while the client has not taken the rest. A client that takes nothing
+for ``SLOWEST`` is given up, and one that has left needs nothing: then the body is only counted and digested.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Stream:
 
     @property
     def _oversized(self) -> bool:
-        return self._body.size > self._receipt_body
+        return self._body.size > self._receipt_body or self._body.crowded
 
     def _size_before_the_end(self) -> int:
         size = self._body.size

@@ -24,8 +24,9 @@ from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
 from onceproxy.ingress.handshake import FirstBytes, Handshakes
 from onceproxy.ingress.ports import Outbound, TlsMeter
-from onceproxy.ingress.relay import RelayEnd, relay
+from onceproxy.ingress.relay import RelayEnd
 from onceproxy.ingress.responses import HandedOver, ProblemResponse, problem_bytes
+from onceproxy.ingress.tunnels import Tunnels
 
 log = structlog.get_logger("onceproxy.ingress")
 
@@ -41,7 +42,10 @@ class Leaves(Protocol):
     """Where the certificates of intercepted hosts come from."""
 
     def context_for(self, host: str) -> ssl.SSLContext:
-        """Return a server context for ``host``. Raises ``ValueError`` for what is no host name."""
+        """Return a server context for ``host``.
+
+        Raises ``ValueError`` for what is no host name, ``OverLimit`` where too many were made just now.
+        """
         ...
 
 
@@ -58,6 +62,7 @@ class Connector:
         outbound: Outbound,
         leaves: Leaves,
         inner: Callable[[], ClientConnection],
+        tunnels: Tunnels,
         *,
         intercept: tuple[str, ...],
         passthrough: tuple[str, ...],
@@ -67,6 +72,7 @@ class Connector:
         self._outbound = outbound
         self._leaves = leaves
         self._inner = inner
+        self._tunnels = tunnels
         self._intercept = intercept
         self._passthrough = passthrough
         self._patience = patience
@@ -77,7 +83,8 @@ class Connector:
         connection = cast(ClientConnection, request.protocol)
         host = tunnel.origin.host
         if _fits(host, self._passthrough) or not _fits(host, self._intercept):
-            return await self._opaque(request, connection, tunnel)
+            with self._tunnels.one():
+                return await self._opaque(request, connection, tunnel)
         try:
             self._outbound.check(host, tunnel.origin.port)
         except SendFailed as failed:
@@ -103,7 +110,7 @@ class Connector:
             return ProblemResponse(upstream_problem(failed.attempt()), close=True)
         log.info("tunnel-unguarded", host=tunnel.origin.host, port=tunnel.origin.port)
         await request.writer.write(ESTABLISHED)
-        await relay_client(connection, far)
+        await self._tunnels.relay(connection, far)
         return HandedOver()
 
     async def _intercepted(
@@ -163,18 +170,3 @@ class Connector:
 
 def _fits(host: str, globs: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(host.removesuffix("."), glob.lower().removesuffix(".")) for glob in globs)
-
-
-async def relay_client(connection: ClientConnection, far: RelayEnd) -> None:
-    """Relay opaque bytes between a client's connection and ``far`` until both are closed."""
-    near = RelayEnd()
-    try:
-        transport, early = connection.take_over(near)
-        near.connection_made(transport)
-        if early:
-            near.data_received(early)
-        transport.resume_reading()
-        await relay(near, far)
-    finally:
-        far.abort()
-        connection.abandon()

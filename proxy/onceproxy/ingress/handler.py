@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -14,10 +14,11 @@ from onceproxy.core.actions import action_of
 from onceproxy.core.attempts import NOTHING_SENT, SendFailed
 from onceproxy.core.hygiene import not_ours
 from onceproxy.core.identity import BadKey, MissingKey
+from onceproxy.core.limits import OverLimit
 from onceproxy.core.masking import shown_url
 from onceproxy.core.messages import RawHeaders, Request
 from onceproxy.core.policies import Mode
-from onceproxy.core.problems import Problem, ProblemType, upstream_problem
+from onceproxy.core.problems import Problem, ProblemType, overloaded, upstream_problem
 from onceproxy.core.routes import READ_ONLY, Route, RouteTable
 from onceproxy.core.rules import IdentityRules
 from onceproxy.core.users import EVERYBODY, Login, Users
@@ -25,9 +26,11 @@ from onceproxy.core.verdicts import Verdict
 from onceproxy.core.via import via_line
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.guard import Guard
+from onceproxy.guard.room import ENDLESS, Room
 from onceproxy.ingress.asked_of_us import answer_ourselves
+from onceproxy.ingress.bodies import ArrivingBody, answer_expectation, body_read_before, broken_off, read_body
 from onceproxy.ingress.client_connection import ClientConnection, Sent
-from onceproxy.ingress.connect import Connector, relay_client
+from onceproxy.ingress.connect import Connector
 from onceproxy.ingress.deciding import log_decision
 from onceproxy.ingress.identifying import examine_arrived, find_route, passes_by
 from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
@@ -45,10 +48,9 @@ from onceproxy.ingress.responses import (
     head_bytes,
 )
 from onceproxy.ingress.targets import Mount
+from onceproxy.ingress.tunnels import Tunnels
 
 log = structlog.get_logger("onceproxy.ingress")
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +74,21 @@ class Handler:
         guard: Guard,
         outbound: Outbound,
         connector: Connector,
+        tunnels: Tunnels,
         credential: Callable[[Request, IdentityRules], bytes],
         rules: IngressRules,
         via: bytes | None = None,
+        room: Room = ENDLESS,
     ) -> None:
         self._guard = guard
         self._outbound = outbound
         self._connector = connector
+        self._tunnels = tunnels
         self._credential = credential
         self._rules = rules
         self._logins = Logins(rules.users)
         self._via = via
+        self._room = room
         self._judge = Judge()
 
     def follow(self, rules: IngressRules) -> None:
@@ -92,6 +98,9 @@ class Handler:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
+        connection = cast(ClientConnection, request.protocol)
+        if connection.head_over:
+            return ProblemResponse(connection.refuse_head(), close=True)
         try:
             login = await self._logins.admit(request)
             if request.method == "CONNECT":
@@ -103,13 +112,13 @@ class Handler:
             body = None
             route = rules.routes.find_by_head(incoming.request)
             if route is None:
-                body = await _read_body(request, rules.request_body)
+                body = await read_body(request, rules.request_body, self._room)
                 route = await find_route(rules.routes, replace(incoming.request, body=body))
             route = route.asked_for(incoming.mode)
             if route.policy.mode is Mode.OFF:
                 return await self._pass_through(request, incoming, body, route)
             if body is None and route.needs_body(incoming.request):
-                body = await _read_body(request, rules.request_body)
+                body = await read_body(request, rules.request_body, self._room)
             whole = incoming.request if body is None else replace(incoming.request, body=body)
             verdict = await self._judge.verdict(route, replace(incoming, request=whole))
             if not verdict.action:
@@ -117,10 +126,12 @@ class Handler:
             if body is None:
                 if passes_by(incoming.request, route.identity):
                     return await self._pass_through(request, incoming, None, route)
-                body = await _read_body(request, rules.request_body)
+                body = await read_body(request, rules.request_body, self._room)
             return await self._guarded(request, incoming, body, route, verdict)
         except Refused as refused:
             return ProblemResponse(refused.problem, close=True)
+        except OverLimit as over:
+            return ProblemResponse(overloaded(over), close=True)
 
     async def _connect(self, request: web.BaseRequest, login: Login) -> web.StreamResponse:
         if cast(ClientConnection, request.protocol).tunnel is not None:
@@ -173,15 +184,31 @@ class Handler:
 
         ``learn``: its answer may say what tools there are.
         """
-        outgoing = route.sent_as(incoming.request)
+        if incoming.upgrade is None:
+            return await self._relayed(request, incoming, early, route, learn=learn)
+        with self._tunnels.one():
+            return await self._relayed(request, incoming, early, route, learn=learn)
+
+    async def _relayed(
+        self,
+        request: web.BaseRequest,
+        incoming: Incoming,
+        early: Capture | None,
+        route: Route,
+        *,
+        learn: bool,
+    ) -> web.StreamResponse:
+        outgoing, arriving = route.sent_as(incoming.request), None
         sent = Sent.READ if request.method in READ_ONLY else Sent.UNGUARDED
         cast(ClientConnection, request.protocol).sent = sent
-        if early is None:
-            body, length = _request_body(request)
-            if body is not None:
-                await _answer_expectation(request)
+        if early is not None:
+            body, length = body_read_before(request, early)
+        elif request.can_read_body:
+            arriving = ArrivingBody(request)
+            body, length = arriving.pieces(), arriving.length
+            await answer_expectation(request)
         else:
-            body, length = _read_before(request, early)
+            body, length = None, None
         try:
             with InterimRelay(request, self._via).open() as interim:
                 response = await self._outbound.open(
@@ -189,7 +216,7 @@ class Handler:
                 )
         except SendFailed as failed:
             if request.content.exception() is not None:  # the upstream is not to blame
-                return _broken_off(request)
+                return broken_off(request, arriving)
             url = shown_url(outgoing, route.identity.secrets)
             log.info("pass-through-failed", url=url, failure=failed.failure.value)
             problem = upstream_problem(failed.attempt())
@@ -198,7 +225,7 @@ class Handler:
             return ProblemResponse(problem)
         if response.status == 101 and incoming.upgrade is not None:
             return await self._upgraded(request, response, incoming.upgrade)
-        chunks = _relayed(response)
+        chunks = _chunks(response)
         if learn:
             chunks = self._judge.overhear(incoming, response.headers, chunks)
         return RawResponse(
@@ -223,7 +250,7 @@ class Handler:
         if early:
             far.data_received(early)
         transport.resume_reading()
-        await relay_client(cast(ClientConnection, request.protocol), far)
+        await self._tunnels.relay(cast(ClientConnection, request.protocol), far)
         return HandedOver()
 
     def _told_via(self, version: str) -> RawHeaders:
@@ -235,59 +262,7 @@ def _not_sent(kind: ProblemType, error: Exception, route: Route) -> ProblemRespo
     return ProblemResponse(Problem(kind, f"{error}. Nothing was sent.", route=route.name))
 
 
-def _broken_off(request: web.BaseRequest) -> ProblemResponse:
-    """Return what is said of a body that turned bad while it was sent on."""
-    sent = cast(ClientConnection, request.protocol).sent
-    detail = f"The body did not arrive whole, or is no valid HTTP/1.1; send all of it. {sent.value}"
-    return ProblemResponse(Problem(ProblemType.BAD_REQUEST, detail), close=True)
-
-
-def _request_body(request: web.BaseRequest) -> tuple[AsyncIterator[bytes] | None, int | None]:
-    if not request.can_read_body:
-        return None, None
-    return request.content.iter_any().__aiter__(), request.content_length
-
-
-def _read_before(request: web.BaseRequest, body: Capture) -> tuple[AsyncIterator[bytes] | None, int | None]:
-    """Return a body that was read already, framed as it came."""
-    if not body.size and request.content_length is None:
-        return None, None
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for piece in body.chunks():
-            yield piece
-
-    return pieces(), request.content_length
-
-
-async def _read_body(request: web.BaseRequest, limit: int) -> Capture:
-    """Read the whole body before anything is claimed: half a message is no message (RFC 9112 §8)."""
-    body = Capture()
-    if (request.content_length or 0) <= limit:
-        if request.can_read_body:
-            await _answer_expectation(request)
-        try:
-            async for chunk in request.content.iter_any():
-                body.write(chunk)
-                if body.size > limit:
-                    break
-            else:
-                return body
-        except (web.RequestPayloadError, ConnectionError):
-            raise Refused(ProblemType.BAD_REQUEST, "The body did not arrive whole; send all of it.") from None
-    raise Refused(
-        ProblemType.BODY_TOO_LARGE,
-        f"The body is larger than {limit} bytes; send less, or raise limits.request_body.",
-    )
-
-
-async def _answer_expectation(request: web.BaseRequest) -> None:
-    """Ask for the body that the client holds back (RFC 9110 §10.1.1); the upstream is not asked."""
-    if request.version >= (1, 1) and "expect" in request.headers:
-        await request.writer.write(CONTINUE)
-
-
-async def _relayed(response: OpenResponse) -> AsyncGenerator[bytes, None]:
+async def _chunks(response: OpenResponse) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in response.chunks():
             yield chunk

@@ -22,12 +22,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from onceproxy.core.limits import Limit, OverLimit
 from onceproxy.ingress.authority import SKEW, Authority, key_usage
 from onceproxy.ingress.constraints import permits
 
 LEAF_LIFE = timedelta(days=6)
 RENEW_BEFORE = timedelta(days=1)
 MAX_ENTRIES = 1024  # each some 25 KiB, most of it OpenSSL's
+PER_MINUTE = 600
 COMMON_NAME_LENGTH = 64  # RFC 5280, appendix A: ub-common-name
 
 _PEM = serialization.Encoding.PEM
@@ -44,15 +46,25 @@ def _now() -> datetime:
 class LeafCerts:
     """Server contexts by host. At most ``max_entries`` are kept, those used last; safe to call in threads.
 
-    ``clock`` tells the time, which must have a time zone.
+    ``per_minute``: how many are made; as many may be made at once. ``hit`` is told when one is not made for
+    that. ``clock`` tells the time, which must have a time zone.
     """
 
     def __init__(
-        self, authority: Authority, *, max_entries: int = MAX_ENTRIES, clock: Callable[[], datetime] = _now
+        self,
+        authority: Authority,
+        *,
+        max_entries: int = MAX_ENTRIES,
+        per_minute: int = PER_MINUTE,
+        hit: Callable[[Limit], None] = lambda limit: None,
+        clock: Callable[[], datetime] = _now,
     ) -> None:
         self._authority = authority
         self._max_entries = max_entries
+        self._per_minute = per_minute
+        self._hit = hit
         self._clock = clock
+        self._may_make, self._counted_at = float(per_minute), clock()
         # One key for all leaves: it never leaves this process, and making one costs more than signing.
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._contexts: OrderedDict[x509.GeneralName, tuple[datetime, ssl.SSLContext]] = OrderedDict()
@@ -66,6 +78,7 @@ class LeafCerts:
 
         Raises:
             ValueError: no certificate can be made out for that.
+            OverLimit: too many others were made just now.
         """
         name = _general_name(host)
         if not permits((self._authority.certificate, *self._authority.chain), name):
@@ -79,6 +92,7 @@ class LeafCerts:
             if known is not None and now < known[0]:
                 self._contexts.move_to_end(name)
                 return known[1]
+            self._count_one(now)
             expires = now + LEAF_LIFE
             context = self._context(self._certificate(name, now, expires))
             context.sni_callback = partial(_for_one_name, str(name.value))
@@ -87,6 +101,19 @@ class LeafCerts:
             while len(self._contexts) > self._max_entries:
                 self._contexts.popitem(last=False)
             return context
+
+    def _count_one(self, now: datetime) -> None:
+        passed = max(0.0, (now - self._counted_at).total_seconds())  # clocks of machines are set back
+        self._may_make = min(self._per_minute, self._may_make + passed * self._per_minute / 60)
+        self._counted_at = now
+        if self._may_make < 1:
+            self._hit(Limit.CERTIFICATES_PER_MINUTE)
+            raise OverLimit(
+                Limit.CERTIFICATES_PER_MINUTE,
+                "As many certificates as may be were made just now. Nothing was sent. Retry later: it is "
+                "safe (limits.certificates_per_minute).",
+            )
+        self._may_make -= 1
 
     def _certificate(self, name: x509.GeneralName, now: datetime, expires: datetime) -> x509.Certificate:
         issuer = self._authority.certificate

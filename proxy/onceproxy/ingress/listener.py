@@ -7,15 +7,21 @@ from collections.abc import Callable
 
 from aiohttp import http_parser
 
+from onceproxy.core.limits import Limit
 from onceproxy.core.messages import Request
 from onceproxy.core.rules import IdentityRules
 from onceproxy.guard.guard import Guard
-from onceproxy.ingress.client_connection import ClientConnection, ClientServer
+from onceproxy.guard.room import ENDLESS, Room
+from onceproxy.ingress.client_connection import ClientConnection
+from onceproxy.ingress.client_server import ClientServer
 from onceproxy.ingress.connect import Connector, Leaves
 from onceproxy.ingress.handler import Handler, IngressRules
+from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.ports import Outbound, TlsMeter
+from onceproxy.ingress.tunnels import Tunnels
 
 BACKLOG = 1024
+BUFFERED = 64 * 1024  # bytes of a body that wait for their reader; twice as many slow the client down
 
 
 class SlowParser(RuntimeError):
@@ -25,9 +31,8 @@ class SlowParser(RuntimeError):
 class Listener:
     """One listening port: forward requests, CONNECT and mounts.
 
-    ``head`` is the size that a request's line or one header line may have, in bytes; ``head_timeout`` the
-    seconds for a head to arrive; ``idle_timeout`` the seconds a connection may stay idle between requests.
-    ``via`` is our name in Via, if we have one.
+    ``hit`` is told of each limit that is hit. ``via`` is our name in Via, if we have one.
+    ``room`` is where the bodies of guarded requests lie.
     """
 
     def __init__(
@@ -41,30 +46,35 @@ class Listener:
         intercept: tuple[str, ...],
         passthrough: tuple[str, ...],
         meter: TlsMeter,
-        head: int,
-        head_timeout: float,
-        idle_timeout: float,
+        limits: ClientLimits,
+        hit: Callable[[Limit], None],
         via: bytes | None = None,
+        room: Room = ENDLESS,
     ) -> None:
         check_parser()
+        self._tunnels = Tunnels(limits.tunnels, limits.tunnel_idle_timeout, hit)
         connector = Connector(
             outbound,
             leaves,
             self._make_connection,
+            self._tunnels,
             intercept=intercept,
             passthrough=passthrough,
-            patience=head_timeout,
+            patience=limits.head_timeout,
             meter=meter,
         )
-        self._handler = Handler(guard, outbound, connector, credential, rules, via)
+        self._handler = Handler(guard, outbound, connector, self._tunnels, credential, rules, via, room)
         self._clients = ClientServer(
             self._handler,
-            head_timeout=head_timeout,
-            keepalive_timeout=idle_timeout,
+            limits,
+            hit,
+            keepalive_timeout=limits.idle_timeout,
             auto_decompress=False,  # the fingerprint and the upstream get the bytes that the client sent
             access_log=None,  # the canonical line of the handler takes its place
-            max_line_size=head,
-            max_field_size=head,
+            max_line_size=limits.header,
+            max_field_size=limits.header,
+            max_headers=limits.header_lines,
+            read_bufsize=BUFFERED,
             lingering_time=1.0,
         )
         self._server: asyncio.Server | None = None
@@ -86,8 +96,9 @@ class Listener:
             self._server.close()
 
     async def close(self, patience: float) -> None:
-        """Close all connections; responses being written have ``patience`` seconds to end."""
+        """Close all connections; responses being written have ``patience`` seconds to end, tunnels none."""
         self.stop_listening()
+        self._tunnels.cut()
         self._clients.pre_shutdown()
         await self._clients.shutdown(patience)
 

@@ -10,11 +10,15 @@ class RelayEnd(asyncio.Protocol):
     """One end of a relay: what arrives here is written to the other end.
 
     Each end slows the other down: where one can't write, the other does not read. ``closed`` is resolved when
-    this end is gone, and then the other one is closed behind its last bytes.
+    this end is gone, and then the other one is closed behind its last bytes. ``heard`` is when something came
+    from it last, by the loop's clock.
     """
 
     def __init__(self) -> None:
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._clock = loop.time
+        self.heard = self._clock()
         self._transport: asyncio.Transport | None = None
         self._peer: RelayEnd | None = None
         self._ended = False
@@ -35,6 +39,7 @@ class RelayEnd(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Write to the other end, or keep the bytes until there is one."""
+        self.heard = self._clock()
         if self._peer is None:
             self._early.append(data)
         elif self._peer._transport is not None:
@@ -79,12 +84,20 @@ class RelayEnd(asyncio.Protocol):
             self._transport.abort()
 
 
-async def relay(one: RelayEnd, other: RelayEnd) -> None:
-    """Join two ends and return when both are gone; cancelling it cuts both."""
+async def relay(one: RelayEnd, other: RelayEnd, patience: float) -> bool:
+    """Join two ends and return when both are gone; cancelling it cuts both.
+
+    Returns False where nothing came from either for ``patience`` seconds: then both are cut.
+    """
     one.join(other)
     other.join(one)
+    clock = asyncio.get_running_loop().time
+    open_ends: set[asyncio.Future[None]] = {one.closed, other.closed}
     try:
-        await asyncio.wait({one.closed, other.closed})
+        # One timer for all that time, not one for each piece.
+        while open_ends and (left := max(one.heard, other.heard) + patience - clock()) > 0:
+            _, open_ends = await asyncio.wait(open_ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        return not open_ends
     finally:
         one.abort()
         other.abort()

@@ -9,6 +9,7 @@ import re
 
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 
+from onceproxy.core.limits import Limit
 from onceproxy.core.problems import Problem, ProblemType
 
 _CLOSED = "Nothing was sent. The connection is closed; send a valid request on another one."
@@ -31,8 +32,18 @@ def unreadable(error: BaseException | None) -> Problem:
             ProblemType.HEADERS_TOO_LARGE, f"A header line is longer than limits.header. {_CLOSED}"
         )
     if message == _TOO_MANY:
-        return Problem(ProblemType.HEADERS_TOO_LARGE, f"The request has too many header lines. {_CLOSED}")
+        return Problem(
+            ProblemType.HEADERS_TOO_LARGE,
+            f"The request has too many header lines (limits.header_lines). {_CLOSED}",
+        )
     if isinstance(error, BadHttpMethod) and _OTHER_METHOD.search(message):
         detail = f"The request's method is not known here; methods are case-sensitive. {_CLOSED}"
         return Problem(ProblemType.UNSUPPORTED, detail)
     return Problem(ProblemType.BAD_REQUEST, f"The request is not valid HTTP/1.1. {_CLOSED}")
+
+
+def too_large(error: BaseException | None) -> Limit | None:
+    """Return the limit that a request was over, if it was that."""
+    if isinstance(error, LineTooLong):
+        return Limit.HEADER
+    return Limit.HEADER_LINES if getattr(error, "message", "") == _TOO_MANY else None

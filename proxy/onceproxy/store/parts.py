@@ -16,6 +16,7 @@ from onceproxy.core.messages import Body
 from onceproxy.core.receipts import Claim, Receipt
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.ports import Settlement
+from onceproxy.guard.room import ENDLESS, Room
 from onceproxy.sealing.answers import is_sealed, opened_part
 from onceproxy.sealing.keyring import MAGIC, Keyring
 from onceproxy.store.connection import Connections
@@ -35,9 +36,10 @@ Fetch = Callable[[int], Awaitable[bytes | None]]
 class Parts:
     """Writes and reads the parts of bodies; few at once, so that memory and connections are bounded."""
 
-    def __init__(self, connections: Connections, keyring: Keyring) -> None:
+    def __init__(self, connections: Connections, keyring: Keyring, room: Room = ENDLESS) -> None:
         self._connections = connections
         self._keyring = keyring
+        self._room = room
         self._writing = asyncio.Semaphore(WRITERS)
         self._reading = asyncio.Semaphore(READERS)
         # What is being sent to one copy will do for the others: a thousand may wait for one receipt.
@@ -72,6 +74,7 @@ class Parts:
             StoreUnavailable: the database is away.
             Unreadable: a part can't be decrypted.
             OSError: this machine's disk does not take the body.
+            OverLimit: there is no room for it.
         """
 
         async def fetch(number: int) -> bytes | None:
@@ -85,7 +88,7 @@ class Parts:
 
         which = (receipt.request_id.digest, receipt.attempt, receipt.body_digest)
         async with self._reading:
-            body = self._loaded.get(which) or await joined(fetch, receipt)
+            body = self._loaded.get(which) or await joined(fetch, receipt, self._room)
         if body is not None:
             self._loaded[which] = body
         return body
@@ -103,9 +106,9 @@ def divided(body: Body) -> Iterator[bytes]:
         yield bytes(held)
 
 
-async def joined(fetch: Fetch, receipt: Receipt) -> Capture | None:
+async def joined(fetch: Fetch, receipt: Receipt, room: Room = ENDLESS) -> Capture | None:
     """Return a body from its parts; None if one is missing, or they are not what the receipt says."""
-    body, number = Capture(), 0
+    body, number = Capture(room, refusable=True), 0
     while body.size < receipt.body_size:
         data = await fetch(number)
         if not data:

@@ -20,6 +20,7 @@ from onceproxy.guard.ports import (
     StoreUnavailable,
     Watch,
 )
+from onceproxy.guard.room import ENDLESS, Room
 from onceproxy.sealing import answers
 from onceproxy.sealing.answers import opened_receipt
 from onceproxy.sealing.keyring import Keyring
@@ -60,6 +61,7 @@ class PostgresStore:
         credential_key: bytes,
         patience: float,
         keyring: Keyring,
+        room: Room,
         batched: Batched | None = None,
     ) -> None:
         self._connections = connections
@@ -71,7 +73,7 @@ class PostgresStore:
         self._cache = cache
         self._abandoned = Abandoned(connections)
         self._keyring = keyring
-        self._parts = Parts(connections, keyring)
+        self._parts = Parts(connections, keyring, room)
         self._chores = chores(connections)
         self._credential_key = credential_key
         self._patience = patience
@@ -91,6 +93,7 @@ class PostgresStore:
         keyring: Keyring | None = None,
         batched: Batched | None = None,
         cache: int = 0,
+        room: Room = ENDLESS,
     ) -> PostgresStore:
         """Connect, check the server, migrate the schema and register as an instance.
 
@@ -107,6 +110,7 @@ class PostgresStore:
             keyring: the keys of what receipts keep of answers. None: it is neither encrypted nor decrypted.
             batched: is told of each batch of claims or settlements.
             cache: bytes of completed receipts that are kept in memory; 0: none.
+            room: where the bodies of large receipts lie that copies get.
 
         Raises:
             DatabaseUnreachable: no connection, or refused for good.
@@ -130,7 +134,9 @@ class PostgresStore:
             raise gone(error) from error
         life = Lease(connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir)
         receipts = ReceiptCache(cache, life.now)
-        store = cls(connections, life, Watching(url, receipts), receipts, key, patience, keyring, batched)
+        store = cls(
+            connections, life, Watching(url, receipts), receipts, key, patience, keyring, room, batched
+        )
         try:
             await life.begin()
             await store._watching.start()

@@ -16,6 +16,7 @@ from onceproxy.core.messages import Interim, Origin, Request, Response
 from onceproxy.core.routes import READ_ONLY
 from onceproxy.crashpoints import reach
 from onceproxy.guard.growing import GrowingBody
+from onceproxy.guard.room import ENDLESS, Room
 from onceproxy.upstream.connection import UpstreamConnection
 from onceproxy.upstream.dial import dial
 from onceproxy.upstream.egress import Gate
@@ -29,7 +30,8 @@ from onceproxy.upstream.writing import request_head, write_body
 class UpstreamSettings:
     """Seconds and bytes. ``response_timeout`` runs from the first byte sent to the last one received.
 
-    ``idle_timeout``: an idle connection is used again, and kept, for that long.
+    ``idle_timeout``: an idle connection is used again, and kept, for that long. ``room`` is where the bodies
+    of guarded requests' responses lie.
     """
 
     connect_timeout: float = 10.0
@@ -37,6 +39,7 @@ class UpstreamSettings:
     idle_timeout: float = 15.0
     max_head: int = 64 * 1024
     most_idle: int = 64
+    room: Room = ENDLESS
 
 
 class UpstreamClient:
@@ -185,7 +188,7 @@ class UpstreamClient:
                 # An upstream may answer before it has read all; its answer counts, not what is left to send.
                 answer = await connection.head()
                 reach("head-received")
-                body = GrowingBody()
+                body = GrowingBody(self._settings.room)
                 response = Response(answer.status, answer.reason, answer.headers, body)
                 if head_arrived is not None:
                     head_arrived(response)

@@ -17,6 +17,8 @@ from onceproxy.core.receipts import Action, Claim, Receipt
 from onceproxy.core.rules import IdentityRules
 from onceproxy.core.users import EVERYBODY
 from onceproxy.guard.guard import Guard
+from onceproxy.guard.ports import NoMeter
+from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.listener import Listener
 from onceproxy.ingress.ports import OpenResponse
 from onceproxy.serve import ingress_rules
@@ -74,9 +76,8 @@ async def url() -> AsyncIterator[str]:
         intercept=("*",),
         meter=Metrics(),
         passthrough=(),
-        head=64 * 1024,
-        head_timeout=10,
-        idle_timeout=10,
+        limits=ClientLimits(),
+        hit=NoMeter().limit_hit,
     )
     port = await listener.listen("127.0.0.1", 0)
     yield f"http://127.0.0.1:{port}"

@@ -16,6 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from onceproxy.core.limits import Limit, OverLimit
 from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.leaves import LeafCerts
 
@@ -201,6 +202,22 @@ def test_a_flood_of_names_does_not_fill_the_memory(authority: Authority) -> None
     assert leaves.context_for("h0.example") is first
     assert leaves.context_for("h2.example") is others[1]
     assert leaves.context_for("h1.example") is not others[0]
+
+
+def test_only_so_many_are_made_in_a_minute(authority: Authority) -> None:
+    now, hits = [datetime.now(UTC)], list[Limit]()
+    leaves = LeafCerts(authority, per_minute=2, hit=hits.append, clock=lambda: now[0])
+    first = leaves.context_for("h0.example")
+    leaves.context_for("h1.example")
+    with pytest.raises(OverLimit):
+        leaves.context_for("h2.example")
+    assert leaves.context_for("h0.example") is first, "one that is known costs nothing"
+    now[0] += timedelta(seconds=29)
+    with pytest.raises(OverLimit):
+        leaves.context_for("h2.example")
+    now[0] += timedelta(seconds=2)
+    leaves.context_for("h2.example")
+    assert (len(leaves), hits) == (3, [Limit.CERTIFICATES_PER_MINUTE] * 2)
 
 
 def test_a_leaf_is_renewed_when_less_than_a_day_is_left(authority: Authority) -> None:

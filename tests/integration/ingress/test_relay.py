@@ -20,7 +20,7 @@ async def a_pair() -> tuple[RawClient, RelayEnd]:
 
 async def test_bytes_and_ends_go_both_ways() -> None:
     (left, one), (right, other) = await a_pair(), await a_pair()
-    relaying = asyncio.ensure_future(relay(one, other))
+    relaying = asyncio.ensure_future(relay(one, other, PATIENCE))
 
     await left.send(b"question")
     left.writer.write_eof()
@@ -42,7 +42,7 @@ async def test_an_end_that_is_gone_before_they_are_joined_ends_the_other(early: 
     await left.close()
     async with asyncio.timeout(PATIENCE):
         await one.closed
-        await relay(one, other)
+        await relay(one, other, PATIENCE)
 
     assert await right.reader.read() == early
     await right.close()
@@ -50,7 +50,7 @@ async def test_an_end_that_is_gone_before_they_are_joined_ends_the_other(early: 
 
 async def test_a_slow_reader_slows_the_writer_down() -> None:
     (left, one), (right, other) = await a_pair(), await a_pair()
-    relaying = asyncio.ensure_future(relay(one, other))
+    relaying = asyncio.ensure_future(relay(one, other, PATIENCE))
     sent = 0
 
     async def write_without_end() -> None:
