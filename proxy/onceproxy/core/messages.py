@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 """Header lines in the order received, names in the case received."""
@@ -99,20 +99,14 @@ class BodyApart:
         raise RuntimeError("the body of this receipt was not loaded")
 
 
-@runtime_checkable
-class Digested(Protocol):
-    """A body that knows its SHA-256 without being read."""
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the bytes."""
-        ...
-
-
 def digest_of(body: Body) -> bytes:
-    """Return the SHA-256 of a body, reading it only if need be: it may be larger than memory."""
-    if isinstance(body, Digested):
-        return body.digest
+    """Return the SHA-256 of a body, reading it only if need be: it may be larger than memory.
+
+    One that knows it has it as ``digest``.
+    """
+    known: bytes | None = getattr(body, "digest", None)
+    if known is not None:
+        return known
     digest = hashlib.sha256()
     for chunk in body.chunks():
         digest.update(chunk)
