@@ -103,7 +103,8 @@ class Lane(Generic[Asked, Told]):
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a batch of %s failed for a mistake of ours", self._name, exc_info=error)
-            self._start()
+        # Somebody may have asked since it found nobody waiting, and counted on it.
+        self._start()
 
     async def _fly(self) -> None:
         self._starting = False

@@ -32,6 +32,7 @@ from onceproxy.store.claims import InstanceNotLive, claim, new_claims
 from onceproxy.store.connection import Connections
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
 from onceproxy.store.leases import Lease
+from onceproxy.store.notes import Notes
 from onceproxy.store.parts import Parts
 from onceproxy.store.preparing import gone, prepare
 from onceproxy.store.reading import read
@@ -44,7 +45,6 @@ from onceproxy.store.watching import Watching
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds that a verb keeps trying through an outage
-COUNT_TRY = 2.0  # seconds for the count of a replay
 LAST_BATCH = 1.0  # seconds at close for batches under way
 GIVE_BACK = 1.0  # seconds at close for claims that are being given back
 
@@ -67,6 +67,7 @@ class PostgresStore:
         self._connections = connections
         self._new_claims = new_claims(connections, batched)
         self._endings = endings(connections, batched)
+        self._notes = Notes(connections, batched)
         self._refused: set[UUID] = set()
         self._lease = lease
         self._watching = watching
@@ -154,7 +155,9 @@ class PostgresStore:
         """Hand over: this instance ends, and its open claims are in doubt for whoever sees them first."""
         for chore in self._chores:
             await chore.stop()
-        await asyncio.gather(self._new_claims.close(LAST_BATCH), self._endings.close(LAST_BATCH))
+        await asyncio.gather(
+            *(lane.close(LAST_BATCH) for lane in (self._new_claims, self._endings, self._notes))
+        )
         await self._abandoned.close(GIVE_BACK)
         await self._watching.stop()
         await self._lease.end()
@@ -309,12 +312,7 @@ class PostgresStore:
         Raises:
             StoreUnavailable: the database is away.
         """
-        await persist(
-            lambda: self._connections.run(
-                "note", request_id.digest, self._lease.instance, note.value, reason, timeout=COUNT_TRY
-            ),
-            0,
-        )
+        await self._notes.write(request_id, self._lease.instance, note, reason)
 
     def may_send(self, claim: Claim | None = None) -> bool:
         """Say whether this instance's lease still runs and, given a claim, whether it covers that claim.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from onceproxy.core.states import State
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.ports import Note, Settled, Settlement
 from onceproxy.store.postgres import PostgresStore
-from stores import a_response, an_action, completed, in_doubt, released
+from stores import OpenStore, a_response, an_action, completed, in_doubt, released
 
 
 @pytest.fixture
@@ -232,3 +233,18 @@ async def test_replays_are_counted(store: PostgresStore, claim: Claim, history: 
     await store.note(claim.request_id, Note.REPLAYED)
 
     assert await history(claim.request_id) == ["claimed", "completed", "replayed", "replayed"]
+
+
+async def test_replays_of_many_actions_are_counted_together(open_store: OpenStore, history: History) -> None:
+    batches: list[tuple[str, int]] = []
+    store = await open_store(batched=lambda lane, rows: batches.append((lane, rows)))
+    claims = await asyncio.gather(*(store.claim(an_action(f"many {number}")) for number in range(20)))
+    assert all(isinstance(claim, Claim) for claim in claims)
+    batches.clear()
+
+    await asyncio.gather(
+        *(store.note(claim.request_id, Note.REPLAYED, f"{n} copies") for n, claim in enumerate(claims))
+    )
+
+    assert batches == [("notes", 20)]
+    assert [await history(claim.request_id) for claim in claims] == [["claimed", "replayed"]] * 20

@@ -187,3 +187,23 @@ async def test_at_the_end_a_batch_that_does_not_end_is_left() -> None:
 
     with pytest.raises(NotBatched):
         await asking
+
+
+@pytest.mark.parametrize("flights", [1, 2])
+async def test_who_comes_again_as_soon_as_it_is_told_does_not_wait_for_others(flights: int) -> None:
+    statement = Statement()
+    lane = lane_over(statement, flights=flights)
+    statement.open.set()
+
+    async def twice(name: str) -> str:
+        await lane.ask(name.encode(), name)
+        return await lane.ask(name.encode(), name)
+
+    async with asyncio.timeout(10):
+        names = [str(number) for number in range(flights)]
+        tasks = []
+        for name in names:
+            tasks.append(asyncio.create_task(twice(name)))
+            await asyncio.sleep(0)  # so that each is in a flight of its own
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*tasks) == names

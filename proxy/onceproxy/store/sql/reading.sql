@@ -53,15 +53,17 @@ SELECT
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM lost) AS notified;
 
 -- name: note
--- Write an entry that changes no state. Its commit need not wait for the disk.
--- $1 request_id, $2 instance, $3 kind, $4 reason.
+-- Write entries that change no state, one for each request_id. Their commit need not wait for the disk.
+-- Arrays, in the order of request_id: $1 request_id, $2 instance, $3 kind, $4 reason.
 WITH relaxed AS (
     SELECT set_config('synchronous_commit', 'off', true) AS setting
 )
 INSERT INTO events (request_id, kind, attempt, instance, state, reason)
-SELECT receipts.request_id, $3::text, receipts.attempt, $2::uuid, receipts.state, nullif($4::text, '')
-FROM receipts, relaxed
-WHERE receipts.request_id = $1::bytea AND relaxed.setting = 'off';
+SELECT receipts.request_id, asked.kind, receipts.attempt, asked.instance, receipts.state, nullif(asked.reason, '')
+FROM unnest($1::bytea[], $2::uuid[], $3::text[], $4::text[]) AS asked (request_id, instance, kind, reason)
+JOIN receipts ON receipts.request_id = asked.request_id
+CROSS JOIN relaxed
+WHERE relaxed.setting = 'off';
 
 -- name: confirm
 -- Write a receipt as it is, if it is still the attempt's and in that state: once this is durable, so is what made it
