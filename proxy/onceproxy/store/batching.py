@@ -103,8 +103,10 @@ class Lane(Generic[Asked, Told]):
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a batch of %s failed for a mistake of ours", self._name, exc_info=error)
-        # Somebody may have asked since it found nobody waiting, and counted on it.
-        self._start()
+        # Somebody may have asked since it found nobody waiting, and counted on it. Who waits for a key that
+        # is under way is taken by whoever carries that one.
+        if any(entry.key not in self._under_way for entry in self._waiting):
+            self._start()
 
     async def _fly(self) -> None:
         self._starting = False

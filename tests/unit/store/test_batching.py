@@ -207,3 +207,25 @@ async def test_who_comes_again_as_soon_as_it_is_told_does_not_wait_for_others(fl
             await asyncio.sleep(0)  # so that each is in a flight of its own
             await asyncio.sleep(0)
         assert await asyncio.gather(*tasks) == names
+
+
+async def test_who_waits_for_a_key_that_is_under_way_keeps_nobody_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    statement = Statement()
+    lane = lane_over(statement, flights=2)
+    first, second = ask(lane, "x1", key="x"), ask(lane, "x2", key="x")
+    boarded, board = 0, lane._board
+
+    def counted() -> Any:
+        nonlocal boarded
+        boarded += 1
+        return board()
+
+    monkeypatch.setattr(lane, "_board", counted)
+    for _ in range(20):
+        await settle_down()
+
+    assert boarded <= 3
+    statement.open.set()
+    assert [await first, await second] == ["X1", "X2"]
