@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import socket
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, fields, replace
@@ -22,7 +21,7 @@ from onceproxy.config.encryption import BadKey, read_keys
 from onceproxy.config.exposure import Unguarded, who_may_enter
 from onceproxy.config.limits import Limits
 from onceproxy.config.load import ConfigError
-from onceproxy.config.model import Address, Settings
+from onceproxy.config.model import Settings
 from onceproxy.config.routing import egress_rules, route_table
 from onceproxy.config.wording import dotted
 from onceproxy.core.passwords import PlainPassword
@@ -36,6 +35,7 @@ from onceproxy.ingress.leaves import LeafCerts
 from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.listener import Listener
 from onceproxy.ingress.targets import parse_mounts
+from onceproxy.listening import listen
 from onceproxy.sealing.keyring import Keyring
 from onceproxy.spool.directory import SpoolDirectory
 from onceproxy.store.embedded import start_embedded
@@ -50,10 +50,6 @@ GRACE = 30.0  # seconds that executions have to end in at a stop
 LAST_WORDS = 2.0  # seconds for responses that are being written when everything else has ended
 
 
-class PortTaken(Exception):
-    """A port can't be listened on."""
-
-
 @dataclass(frozen=True, slots=True)
 class Guest:
     """A user of one proxy, for as long as it runs; takes the place of one of the same name."""
@@ -62,11 +58,20 @@ class Guest:
     password: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A worker's place: the port that it shares, and the admin listener of its supervisor."""
+
+    port: int
+    admin_url: str
+
+
 class Proxy:
     """A running proxy. ``url`` is where clients find it, ``admin_url`` where health is told."""
 
     def __init__(
         self,
+        store: PostgresStore,
         guard: Guard,
         listener: Listener,
         upstream: UpstreamClient,
@@ -74,6 +79,8 @@ class Proxy:
         parts: AsyncExitStack,
     ) -> None:
         self._guard = guard
+        self.may_send = store.may_send
+        self.bury_the_dead = store.bury_the_dead
         self.authority = authority
         self._listener = listener
         self._upstream = upstream
@@ -98,7 +105,7 @@ class Proxy:
         Raises:
             ConfigError: these settings would let strangers in.
         """
-        self._listener.follow(ingress_rules(settings, _doors(settings)[0]))
+        self._listener.follow(ingress_rules(settings, doors(settings)[0]))
         self.follow_egress(settings)
 
     def follow_egress(self, settings: Settings) -> None:
@@ -117,7 +124,7 @@ class Proxy:
         await self.stop()
 
 
-def _doors(settings: Settings) -> tuple[Users, str | None]:
+def doors(settings: Settings) -> tuple[Users, str | None]:
     """Return who may use the proxy, and what opens the admin listener. Raises ``ConfigError``."""
     try:
         return who_may_enter(settings, os.environ)
@@ -133,6 +140,12 @@ def ingress_rules(settings: Settings, users: Users) -> IngressRules:
         mounts=parse_mounts(dict(settings.mounts)),
         users=users,
     )
+
+
+def check_rules(settings: Settings) -> None:
+    """Make sure that a proxy could follow these settings. Raises ``ConfigError``."""
+    ingress_rules(settings, doors(settings)[0])
+    egress_rules(settings)
 
 
 def guard_limits(limits: Limits) -> GuardLimits:
@@ -153,7 +166,7 @@ def client_limits(limits: Limits) -> ClientLimits:
     return ClientLimits(**{field.name: getattr(limits, field.name) for field in fields(ClientLimits)})
 
 
-def _admin_door(settings: Settings, token: str | None) -> Door:
+def admin_door(settings: Settings, token: str | None) -> Door:
     """Return what keeps strangers out of the admin listener; its own name is one that it is known by."""
     return Door(token, (*settings.admin.hosts, settings.admin.listen.host), time.time)
 
@@ -186,8 +199,10 @@ def spool_directory(settings: Settings) -> Path:
     return settings.data_dir.absolute() / "spool"
 
 
-async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
+async def start(settings: Settings, guest: Guest | None = None, place: Place | None = None) -> Proxy:
     """Start a proxy; when this returns it serves. ``guest`` is a user besides those of the configuration.
+
+    ``place``: it is one of several workers, and has no admin listener of its own.
 
     Raises:
         ConfigError: it would let strangers in.
@@ -196,7 +211,7 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
         AuthorityError: the local CA can't be used.
         BadTlsFile: a file that ``tls`` names can't be used.
     """
-    users, token = _doors(settings)
+    users, token = doors(settings)
     if guest is not None:
         users = replace(users, secrets={**users.secrets, guest.name: PlainPassword(guest.password)})
     async with AsyncExitStack() as parts:
@@ -204,7 +219,6 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
         metrics = Metrics()
         room = Room(settings.limits.memory, settings.limits.temporary, metrics.limit_hit)
         store = await _open_store(settings, parts, metrics, room)
-        metrics.count_cache_hits(lambda: store.cache_hits)
         tls = await asyncio.to_thread(upstream_tls, settings)
         upstream = UpstreamClient(
             UpstreamSettings(
@@ -250,32 +264,22 @@ async def start(settings: Settings, guest: Guest | None = None) -> Proxy:
             via=via_name(settings, authority),
             room=room,
         )
-        admin = AdminListener(store.may_send, metrics, _admin_door(settings, token))
-        parts.push_async_callback(admin.close)
-        proxy = Proxy(guard, listener, upstream, authority, AsyncExitStack())
-        proxy.admin_url = await _listen(admin, settings.admin.listen, "admin.listen")
-        proxy.url = await _listen(listener, settings.listen, "listen")
+        proxy = Proxy(store, guard, listener, upstream, authority, AsyncExitStack())
+        if place is None:
+            admin = AdminListener(store.may_send, metrics, admin_door(settings, token))
+            parts.push_async_callback(admin.close)
+            proxy.admin_url = await listen(admin, settings.admin.listen, "admin.listen")
+            proxy.url = await listen(listener, settings.listen, "listen")
+        else:
+            proxy.admin_url = place.admin_url
+            listener.share_port()
+            proxy.url = await listen(listener, replace(settings.listen, port=place.port), "listen")
         proxy.follow_egress(settings)  # by now it is known which ports were picked
         proxy.database = "embedded" if settings.database == "embedded" else "external"
         proxy.ca_directory = ca_directory(settings)
         # From here on the parts are the proxy's to close.
         proxy._parts.push_async_callback(parts.pop_all().aclose)
         return proxy
-
-
-async def _listen(listener: Listener | AdminListener, address: Address, setting: str) -> str:
-    try:
-        port = await listener.listen(address.host, address.port)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno is not None and not isinstance(error, socket.gaierror):
-            reason = os.strerror(error.errno)  # asyncio's own words name the address once more
-        raise PortTaken(
-            f"{setting}: can't listen on {address} ({reason}); is another proxy running there? "
-            "Port 0 picks a free one."
-        ) from error
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"http://{host}:{port}"
 
 
 async def _open_store(
@@ -298,6 +302,7 @@ async def _open_store(
         cache=settings.limits.receipt_cache,
         keyring=keyring_of(settings),
         room=room,
+        cache_hit=metrics.receipt_cache_hit,
     )
     parts.push_async_callback(store.close)
     for key in await store.unknown_keys():

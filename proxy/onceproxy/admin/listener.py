@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from aiohttp import web
 
 from onceproxy.admin.application import guarded_application
 from onceproxy.admin.door import Door
-from onceproxy.admin.metrics import Metrics
+
+
+class Counted(Protocol):
+    """What was counted, as a page."""
+
+    content_type: str
+
+    def page(self) -> bytes:
+        """Return all of it."""
 
 
 class AdminListener:
@@ -17,7 +26,7 @@ class AdminListener:
     ``ready`` says whether guarded requests can be served now. ``door`` says who is let in.
     """
 
-    def __init__(self, ready: Callable[[], bool], metrics: Metrics, door: Door) -> None:
+    def __init__(self, ready: Callable[[], bool], metrics: Counted, door: Door) -> None:
         self._ready = ready
         self._metrics = metrics
         application = guarded_application(door)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from onceproxy.core.limits import Limit
@@ -17,7 +19,8 @@ BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 120)  # the last one is the most that a ba
 class Metrics:
     """The guard's ``Meter``, and the page that shows it.
 
-    Labels hold names of the configuration and of the code only, never what a client sends.
+    Labels hold names of the configuration and of the code only, never what a client sends. In a process whose
+    environment had PROMETHEUS_MULTIPROC_DIR from its beginning, all is counted in files there.
     """
 
     content_type = CONTENT_TYPE_LATEST
@@ -61,6 +64,11 @@ class Metrics:
             buckets=BATCH_ROWS,
             registry=self._registry,
         )
+        self._cache_hits = Counter(
+            "onceproxy_receipt_cache_hits",
+            "Receipts that were found in memory.",
+            registry=self._registry,
+        )
 
         self._egress_denied = Counter(
             "onceproxy_egress_denied",
@@ -100,9 +108,9 @@ class Metrics:
         """Count a batch of ``rows`` claims or settlements."""
         self._batch_rows.labels(lane).observe(rows)
 
-    def count_cache_hits(self, hits: Callable[[], int]) -> None:
-        """Show how many replays came from memory, as ``hits`` says whenever somebody looks."""
-        self._registry.register(_CacheHits(hits))
+    def receipt_cache_hit(self) -> None:
+        """Count a receipt that was found in memory."""
+        self._cache_hits.inc()
 
     def egress_denied(self, rule: str) -> None:
         """Count what the egress policy forbade."""
@@ -117,14 +125,31 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class _CacheHits(Collector):
-    """Counted where they happen, so that a replay costs nothing more."""
+class SummedMetrics:
+    """The page of several processes: the sums of what each has counted, also those that ended.
 
-    def __init__(self, hits: Callable[[], int]) -> None:
-        self._hits = hits
+    ``directory`` is their PROMETHEUS_MULTIPROC_DIR.
+    """
 
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        """Return the counter as it is."""
-        yield CounterMetricFamily(
-            "onceproxy_receipt_cache_hits", "Receipts that were found in memory.", value=self._hits()
-        )
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, directory: Path) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Sums(directory))
+
+    def page(self) -> bytes:
+        """Return all that was counted in the text format of Prometheus."""
+        return generate_latest(self._registry)
+
+
+class _Sums(Collector):
+    """Not the library's own collector, to which a [ in the path is a pattern."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the counters as they are now."""
+        files = [str(path) for path in self._directory.glob("*.db")]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        return merged

@@ -16,9 +16,10 @@ import click
 from onceproxy.config.load import ConfigError
 from onceproxy.ingress.authority import AuthorityError
 from onceproxy.ingress.listener import SlowParser
-from onceproxy.serve import PortTaken
+from onceproxy.listening import PortTaken
 from onceproxy.store.errors import StoreError
 from onceproxy.upstream.tls import BadTlsFile
+from onceproxy.workers.process import WorkerFailed
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -36,6 +37,8 @@ def startup_errors() -> Iterator[None]:
         stop(str(error), code=EXIT_USAGE)
     except (AuthorityError, PortTaken, SlowParser, StoreError) as error:
         stop(f"onceproxy: {error}", code=EXIT_FAILED)
+    except WorkerFailed as error:
+        stop(*([] if error.said_why else [f"onceproxy: {error}"]), code=error.code)
 
 
 def stop(*lines: str, code: int) -> NoReturn:

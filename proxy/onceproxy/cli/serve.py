@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
+from typing import Any
 
 import click
 import structlog
@@ -15,13 +17,15 @@ from onceproxy.cli.settings import Source, settings_options
 from onceproxy.config.model import Settings
 from onceproxy.config.reload import beside
 from onceproxy.reloading import Reloader, tell_warnings
-from onceproxy.serve import GRACE, Proxy, start
+from onceproxy.running import Running, started, stopped
+from onceproxy.serve import GRACE, start
+from onceproxy.workers.supervisor import supervise
 
 log = structlog.get_logger("onceproxy")
 
 
 @click.command()
-@settings_options("config", "listen", "insecure_listen", "database", "data_dir", again=True)
+@settings_options("config", "listen", "insecure_listen", "database", "data_dir", "workers", again=True)
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -50,7 +54,10 @@ async def _serve(settings: Settings, source: Source, grace: float) -> None:
         loop.add_signal_handler(number, told)
     loop.add_signal_handler(signal.SIGHUP, again.set)
     stamps = source.stamp, beside(settings)  # before the start reads the files of users
-    proxy = await _started(settings, stop)
+    starting: Coroutine[Any, Any, Running] = (
+        start(settings) if settings.workers == 1 else supervise(settings, grace)
+    )
+    proxy = await started(starting, stop, cut_short=settings.database != "embedded")
     if proxy is None:
         return
     if settings.listens_beyond_loopback and not settings.users and settings.users_file is None:
@@ -67,27 +74,7 @@ async def _serve(settings: Settings, source: Source, grace: float) -> None:
     await stop.wait()
     reloading.cancel()
     log.info("stopping", grace=grace, hint="a second signal stops at once")
-    stopping = asyncio.ensure_future(proxy.stop(grace))
-    hurried = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
-    if hurried.done():
-        log.warning("stopping-now", hint="what is in flight is put in doubt")
-        proxy.hurry()
-    hurried.cancel()
-    await stopping
-
-
-async def _started(settings: Settings, stop: asyncio.Event) -> Proxy | None:
-    """Start a proxy, or return None if told to stop while it waits for a database."""
-    starting = asyncio.ensure_future(start(settings))
-    stopped = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not starting.done() and settings.database != "embedded":
-        starting.cancel()
-    # An embedded one is there in a moment, and is stopped when it is; cut short, it would be left running.
-    await asyncio.wait({starting})
-    return None if starting.cancelled() else starting.result()
+    await stopped(proxy, grace, hurry)
 
 
 def _tell_end(reloading: asyncio.Future[None]) -> None:

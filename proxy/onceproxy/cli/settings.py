@@ -34,6 +34,9 @@ _OPTIONS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "data_dir": click.option(
         "--data-dir", metavar="DIR", help="Where the local CA, the spool and the embedded database live."
     ),
+    "workers": click.option(
+        "--workers", metavar="N", help="Processes that serve; more than one use more than one core."
+    ),
 }
 
 

@@ -27,6 +27,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "ONCEPROXY_INSECURE_LISTEN": ("insecure_listen",),
     "ONCEPROXY_DATABASE": ("database",),
     "ONCEPROXY_DATA_DIR": ("data_dir",),
+    "ONCEPROXY_WORKERS": ("workers",),
     "ONCEPROXY_ADMIN_LISTEN": ("admin", "listen"),
 }
 MAX_PROBLEMS = 100  # a file with more is another file

@@ -24,9 +24,11 @@ from onceproxy.config.values import (
     check_database,
     check_mount_prefix,
     check_mount_url,
+    counted,
     default_data_dir,
     read_boolean,
     read_data_dir,
+    read_number,
     read_path_or_none,
     read_via,
     refuse_boolean,
@@ -52,6 +54,9 @@ MountPrefix = Annotated[str, AfterValidator(check_mount_prefix)]
 MountUrl = Annotated[str, AfterValidator(check_mount_url)]
 PresetName = Annotated[str, AfterValidator(check_preset)]
 
+MOST_WORKERS = 64
+WorkerCount = Annotated[int, Field(ge=1, le=MOST_WORKERS)]
+
 ITEM = "[]"
 """Stands for any item of a list in the path of a setting."""
 
@@ -76,6 +81,11 @@ class Settings(Section):
         default_factory=default_data_dir,
         description="Where the CA, the spool and the embedded database live. null: the platform's directory.",
     )
+    workers: Annotated[
+        int,
+        BeforeValidator(counted(1, MOST_WORKERS)),
+        BeforeValidator(read_number, json_schema_input_type=WorkerCount),
+    ] = Field(1, description="Processes that serve on one port; each counts its limits for itself.")
     allow_unsafe_durability: bool = Field(
         False, description="Run on a database with fsync or synchronous_commit off, which may forget."
     )

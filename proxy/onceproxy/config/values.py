@@ -49,6 +49,11 @@ def read_boolean(value: object) -> object:
     )
 
 
+def read_number(value: object) -> object:
+    """Return a whole number of the environment or a flag, which hold texts only; anything else as it is."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
+
+
 def check_database(text: str) -> str:
     """Return a database setting.
 

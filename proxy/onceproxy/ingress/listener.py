@@ -78,6 +78,11 @@ class Listener:
             lingering_time=1.0,
         )
         self._server: asyncio.Server | None = None
+        self._shares = False
+
+    def share_port(self) -> None:
+        """Listen beside other processes that share the port."""
+        self._shares = True
 
     def follow(self, rules: IngressRules) -> None:
         """Treat the requests that come from now on by other rules; those under way keep theirs."""
@@ -86,7 +91,9 @@ class Listener:
     async def listen(self, host: str, port: int) -> int:
         """Listen; return the port (a free one is picked for 0). Raises ``OSError`` where it is taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._clients, host, port, backlog=BACKLOG)
+        self._server = await loop.create_server(
+            self._clients, host, port, backlog=BACKLOG, reuse_port=self._shares or None
+        )
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 

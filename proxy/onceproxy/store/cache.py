@@ -23,6 +23,7 @@ LARGEST = (
 
 
 Found = TypeVar("Found")
+Hit = Callable[[], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -43,17 +44,17 @@ class _Entry:
 class ReceiptCache:
     """Keeps the receipts that were used last, up to ``limit`` bytes; 0 keeps none.
 
-    ``clock`` returns seconds, and runs on while the machine is suspended.
+    ``clock`` returns seconds, and runs on while the machine is suspended. ``hit`` is told of each one found.
     """
 
-    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float], hit: Hit | None = None) -> None:
         self._limit = limit
+        self._hit = hit
         self._clock = clock
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._size = 0
         self._looks: dict[bytes, set[_Look]] = {}
         self._hearing = False
-        self.hits = 0
 
     @property
     def size(self) -> int:
@@ -67,7 +68,8 @@ class ReceiptCache:
             passed = self._clock() - entry.seen
             if passed < entry.receipt.expires_in:
                 self._entries.move_to_end(digest)
-                self.hits += 1
+                if self._hit is not None:
+                    self._hit()
                 return replace(
                     entry.receipt,
                     age=entry.receipt.age + passed,

@@ -110,7 +110,7 @@ class Lease:
         Raises what asyncpg raises.
         """
         await self._register()
-        await self._bury_the_dead()
+        await self.bury_the_dead()
         self._task = asyncio.create_task(self._beat())
 
     async def end(self) -> None:
@@ -148,6 +148,14 @@ class Lease:
         # Its lease is over; this keeps it so should the database's clock be set back.
         await self._connections.run("end_instance", dead, timeout=self._try, reserved=True)
 
+    async def bury_the_dead(self) -> None:
+        """Tell the database which instances of this machine are dead. Raises what asyncpg raises."""
+        if self._data_dir is None:
+            return
+        for instance in dead_instances(self._data_dir):
+            await self._connections.run("end_instance", instance, timeout=self._try, reserved=True)
+            forget(self._data_dir, instance)
+
     @property
     def _try(self) -> float:
         return max(0.5, min(5.0, self._lease / 4))
@@ -180,13 +188,6 @@ class Lease:
             reserved=True,
         )
         self._extend(asked)
-
-    async def _bury_the_dead(self) -> None:
-        if self._data_dir is None:
-            return
-        for instance in dead_instances(self._data_dir):
-            await self._connections.run("end_instance", instance, timeout=self._try, reserved=True)
-            forget(self._data_dir, instance)
 
     async def _beat(self) -> None:
         # In the event loop on purpose, not in a thread: a process whose loop is stuck must lose its lease.

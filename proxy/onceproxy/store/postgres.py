@@ -26,7 +26,7 @@ from onceproxy.sealing.answers import opened_receipt
 from onceproxy.sealing.keyring import Keyring
 from onceproxy.store.abandoned import Abandoned
 from onceproxy.store.batching import Batched
-from onceproxy.store.cache import ReceiptCache
+from onceproxy.store.cache import Hit, ReceiptCache
 from onceproxy.store.chores import chores
 from onceproxy.store.claims import InstanceNotLive, claim, new_claims
 from onceproxy.store.connection import Connections
@@ -95,6 +95,7 @@ class PostgresStore:
         batched: Batched | None = None,
         cache: int = 0,
         room: Room = ENDLESS,
+        cache_hit: Hit | None = None,
     ) -> PostgresStore:
         """Connect, check the server, migrate the schema and register as an instance.
 
@@ -110,7 +111,7 @@ class PostgresStore:
             patience: seconds that a verb keeps trying through an outage.
             keyring: the keys of what receipts keep of answers. None: it is neither encrypted nor decrypted.
             batched: is told of each batch of claims or settlements.
-            cache: bytes of completed receipts that are kept in memory; 0: none.
+            cache: bytes of completed receipts that are kept in memory; ``cache_hit`` is told of each hit.
             room: where the bodies of large receipts lie that copies get.
 
         Raises:
@@ -134,7 +135,7 @@ class PostgresStore:
         except DATABASE_ERRORS as error:
             raise gone(error) from error
         life = Lease(connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir)
-        receipts = ReceiptCache(cache, life.now)
+        receipts = ReceiptCache(cache, life.now, cache_hit)
         store = cls(
             connections, life, Watching(url, receipts), receipts, key, patience, keyring, room, batched
         )
@@ -175,11 +176,6 @@ class PostgresStore:
     def credential_key(self) -> bytes:
         """The 32-byte key of the digests of credentials, the same for all instances of this database."""
         return self._credential_key
-
-    @property
-    def cache_hits(self) -> int:
-        """How many receipts were found in memory so far."""
-        return self._cache.hits
 
     @property
     def instance(self) -> UUID:
@@ -321,3 +317,7 @@ class PostgresStore:
         in doubt, and may have sent the action again since.
         """
         return self._lease.runs() if claim is None else self._lease.covers(claim.token)
+
+    async def bury_the_dead(self) -> None:
+        """Put in doubt what processes of this data directory had claimed that are gone."""
+        await persist(self._lease.bury_the_dead, self._patience)

@@ -135,7 +135,9 @@ class Watching:
 
     def _heard(self, connection: object, pid: int, channel: str, payload: object) -> None:
         try:
-            digests = bytes.fromhex(str(payload))  # of one receipt, or of a whole batch
+            digests = bytes.fromhex(str(payload))  # of one receipt, of a whole batch, or none
+            if not digests:
+                self.wake_all()  # an instance ended, and with it any claim that is waited for
             for start in range(0, len(digests), DIGEST):
                 self.wake(digests[start : start + DIGEST])
         except ValueError:

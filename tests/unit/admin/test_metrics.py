@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from onceproxy.admin.metrics import Metrics
+from onceproxy.admin.metrics import Metrics, SummedMetrics
 from onceproxy.core.limits import Limit
 
 DOCS = (Path(__file__).parents[3] / "docs" / "operating.md").read_text("utf-8")
 ROW = re.compile(r"^\| `(onceproxy_\w+)` \| (.*?) \| (.+) \|$", re.MULTILINE)
 
 
-def samples(metrics: Metrics) -> dict[str, list[tuple[dict[str, str], float]]]:
+def samples(metrics: Metrics | SummedMetrics) -> dict[str, list[tuple[dict[str, str], float]]]:
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in text_string_to_metric_families(metrics.page().decode("utf-8")):
         for sample in family.samples:
@@ -37,7 +40,7 @@ def counted() -> Metrics:
     metrics.unreadable("r")
     metrics.limit_hit(Limit.QUEUE)
     metrics.batch("claims", 7)
-    metrics.count_cache_hits(lambda: 7)
+    metrics.receipt_cache_hit()
     return metrics
 
 
@@ -51,7 +54,32 @@ def test_what_is_counted_is_on_the_page() -> None:
         "onceproxy_receipts_unreadable_total": [({"route": "r"}, 1.0)],
         "onceproxy_limits_hit_total": [({"limit": "queue"}, 1.0)],
         "onceproxy_batch_rows": [({"lane": "claims"}, 7.0)],
-        "onceproxy_receipt_cache_hits_total": [({}, 7.0)],
+        "onceproxy_receipt_cache_hits_total": [({}, 1.0)],
+    }
+
+
+COUNT = """
+from onceproxy.admin.metrics import Metrics
+metrics = Metrics()
+metrics.looks_repeated("r")
+metrics.batch("claims", 7)
+metrics.receipt_cache_hit()
+"""
+
+
+def test_several_processes_are_summed_up_when_they_have_ended(tmp_path: Path) -> None:
+    directory = tmp_path / "a [b]"
+    directory.mkdir()
+    summed = SummedMetrics(directory)
+    assert samples(summed) == {}
+    environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(directory)}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", COUNT], check=True, env=environ)
+
+    assert samples(summed) == {
+        "onceproxy_looks_repeated_total": [({"route": "r"}, 2.0)],
+        "onceproxy_batch_rows": [({"lane": "claims"}, 14.0)],
+        "onceproxy_receipt_cache_hits_total": [({}, 2.0)],
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from onceproxy.config.load import load
+from onceproxy.config.load import ConfigError, load
 from onceproxy.config.model import Address, Settings
 from unit.config.loading import settings_of
 
@@ -21,6 +21,19 @@ def test_nothing_gives_the_defaults() -> None:
     assert settings.database == "embedded"
     assert settings.data_dir == Path(platformdirs.user_data_dir("onceproxy"))
     assert settings.model_fields_set == set()
+
+
+def test_workers_are_a_number_wherever_it_is_written() -> None:
+    assert load(environ={}).workers == 1
+    assert settings_of("workers: 2\n").workers == 2
+    assert load(environ={"ONCEPROXY_WORKERS": "3"}).workers == 3
+    assert load(environ={"ONCEPROXY_WORKERS": "3"}, flags={"workers": "64"}).workers == 64
+
+
+@pytest.mark.parametrize("text", ["0", "65", "-1", "two", "1.5", ""])
+def test_what_is_no_number_of_workers(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--workers: .*a whole number from 1 to 64"):
+        load(environ={}, flags={"workers": text})
 
 
 def test_a_file_sets_all() -> None:

@@ -76,7 +76,20 @@ async def test_a_completed_receipt_is_found_again_and_has_aged(cache: ReceiptCac
     found = cache.find(receipt.request_id.digest)
 
     assert found == replace(receipt, age=15.0, first_age=16.0, expires_in=50.0)
-    assert cache.hits == 1
+
+
+async def test_each_one_found_is_told(clock: Clock) -> None:
+    found: list[bool] = []
+    cache = ReceiptCache(LIMIT, clock, lambda: found.append(True))
+    cache.hear()
+    receipt = a_receipt()
+    assert cache.find(receipt.request_id.digest) is None
+    await keep(cache, receipt)
+
+    for _ in range(2):
+        cache.find(receipt.request_id.digest)
+
+    assert len(found) == 2
 
 
 async def test_it_is_forgotten_when_its_time_is_up(cache: ReceiptCache, clock: Clock) -> None:

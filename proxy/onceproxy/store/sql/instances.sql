@@ -20,10 +20,15 @@ WITH renewed AS (
 SELECT EXISTS (SELECT FROM renewed) AS renewed;
 
 -- name: end_instance
--- Say that an instance is gone: its claims are in doubt from now on, without waiting for the lease.
+-- Say that an instance is gone: its claims are in doubt from now on, without waiting for the lease. News without a
+-- request_id has every copy that waits look again.
 -- $1 instance_id.
-UPDATE instances SET ended_at = clock_timestamp()
-WHERE instance_id = $1::uuid AND ended_at IS NULL;
+WITH ended AS (
+    UPDATE instances SET ended_at = clock_timestamp()
+    WHERE instance_id = $1::uuid AND ended_at IS NULL
+    RETURNING instance_id
+)
+SELECT count(pg_notify('onceproxy', '')) AS notified FROM ended;
 
 -- name: find_dead
 -- The instances that have been dead for a while and whose claims nobody has put in doubt yet.
