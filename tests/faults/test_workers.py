@@ -76,13 +76,15 @@ async def test_two_serve_one_port_as_one(
     assert sum(not reply.replayed for reply in replies) == 1
     assert [reply.replayed for reply in others] == [False] * COPIES
     assert upstream.executions == 1 + COPIES
-    assert await owners(database, "/own") == set(workers_of(proxy))
+    workers = workers_of(proxy)
+    assert len(workers) == 2
+    assert await owners(database, "/own") == set(workers)
 
     await post(proxy.url, f"{upstream.url}/seen")
     await asyncio.gather(*(post(proxy.url, f"{upstream.url}/seen") for _ in range(COPIES)))
     assert await observed(proxy) == COPIES
 
-    os.kill(workers_of(proxy)[0], signal.SIGKILL)
+    os.kill(workers[0], signal.SIGKILL)
     await proxy.says("worker-ended")
     assert await observed(proxy) == COPIES
     assert await proxy.stop() == 0

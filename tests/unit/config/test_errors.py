@@ -11,7 +11,7 @@ from onceproxy.config.load import MAX_PROBLEMS, ConfigError, load
 from unit.config.loading import problems_of
 
 TOP = (
-    "Allowed here: version, listen, insecure_listen, database, data_dir, allow_unsafe_durability, "
+    "Allowed here: version, listen, insecure_listen, database, data_dir, workers, allow_unsafe_durability, "
     "via, tls, mounts, users, users_file, egress, encryption, limits, defaults, routes, presets, admin"
 )
 
