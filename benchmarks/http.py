@@ -28,7 +28,7 @@ COMPARED = (
     (GUARDED, MITMPROXY, (32,), 9.0),
     (REPLAYS, BARE, MANY, 1.2),
     (REPLAYS, RECORDED, (32,), None),
-    (READS, PASSED, MANY, None),
+    (READS, PASSED, (32,), None),
 )
 
 
@@ -71,11 +71,11 @@ async def _sides(on: Stage) -> Sides:
     target = on.upstream.forward
     guarded, passing = await on.ours("guarded"), await on.ours("passing", PASSING)
     sides = Sides(on)
-    sides.add(DIRECT, Way(on.upstream.port), mutations(on.upstream.direct), (1, 32))
+    sides.add(DIRECT, Way(on.upstream.port), mutations(on.upstream.direct), (32,))
     sides.add(PASSED, passing.way, mutations(target))
     sides.add(GUARDED, guarded.way, mutations(target))
-    sides.add(REPLAYS, guarded.way, await replays(guarded.way, target), times=0)
-    sides.add(READS, guarded.way, reads(target), MANY)
+    sides.add(REPLAYS, guarded.way, await replays(guarded.way, target), MANY, times=0)
+    sides.add(READS, guarded.way, reads(target), (32,))
     sides.add(BARE, await peers.bare(on), mutations(target))
     sides.add(SQUID, await peers.squid(on), mutations(target))
     sides.add(REUSING, await peers.squid(on, reusing=True), mutations(target), MANY)

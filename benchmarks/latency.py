@@ -6,7 +6,6 @@ import time
 
 import asyncpg
 
-from benchmarks import peers
 from benchmarks.asking import mutations
 from benchmarks.counted import Counted, replays
 from benchmarks.load import Load, Way
@@ -16,7 +15,7 @@ from benchmarks.tables import Figure, Found, table_of
 
 LONE, MANY = 1, 32
 COMMIT = "one commit"
-DIRECT, PASSED, GUARDED, REPLAYS, BARE = "no proxy", "guard: false", "guarded", "replays", "bare aiohttp"
+DIRECT, PASSED, GUARDED, REPLAYS = "no proxy", "guard: false", "guarded", "replays"
 
 
 def committing(connection: asyncpg.Connection) -> Measure:
@@ -48,7 +47,6 @@ async def measure() -> Found:
         await connection.execute("CREATE TABLE commits (at timestamptz)")
         asked = {
             DIRECT: (Way(on.upstream.port), mutations(on.upstream.direct), 1),
-            BARE: (await peers.bare(on), mutations(target), 1),
             PASSED: (passing.way, mutations(target), 1),
             GUARDED: (guarded.way, mutations(target), 1),
             REPLAYS: (guarded.way, await replays(guarded.way, target), 0),

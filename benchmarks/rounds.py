@@ -53,7 +53,7 @@ def shown(value: float) -> str:
 
 
 async def alternate(
-    sides: Mapping[str, Measure], *, rounds: int = ROUNDS, seconds: float = SECONDS, warm_up: float = 0.5
+    sides: Mapping[str, Measure], *, rounds: int = ROUNDS, seconds: float = SECONDS, warm_up: float = 0.3
 ) -> dict[str, Spread]:
     """Measure each side for some seconds, once a round; every other round goes backwards.
 

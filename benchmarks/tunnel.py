@@ -12,7 +12,7 @@ from benchmarks.rounds import Measure, Spread, alternate
 from benchmarks.stage import PASSING, stage
 from benchmarks.tables import Figure, Found, Plot, table_of
 
-CONNECTIONS = (8, 32, 128)
+CONNECTIONS = (8, 32)
 PASSED, GUARDED, REPLAYS, MITMPROXY = "guard: false", "guarded", "replays", "mitmproxy"
 OPAQUE = "passthrough"
 
@@ -50,7 +50,7 @@ async def measure() -> Found:
 def _found(spreads: dict[str, dict[int, Spread]], remarks: tuple[str, ...]) -> Found:
     compared = (
         (GUARDED, PASSED, 32),
-        (GUARDED, PASSED, 128),
+        (GUARDED, PASSED, 8),
         (REPLAYS, PASSED, 32),
         (GUARDED, MITMPROXY, 32),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
+from contextlib import suppress
 
 import structlog
 
@@ -28,38 +30,51 @@ def in_words(exc_info: structlog.typing.ExcInfo) -> str:
     return "\nbecause of\n".join(told)
 
 
+class _Unfailing(structlog.WriteLogger):
+    """Writes lines. One that can't be written is lost: no request may fail for its line in the log."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):  # a full disk, a pipe or file that was closed
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+
+
 def configure(level: int = logging.INFO) -> None:
-    """Send our log and the libraries' to stderr from ``level`` on; libraries only from WARNING on."""
+    """Send our log and the libraries' to stderr from ``level`` on; libraries only from WARNING on.
+
+    Ours does not go through ``logging``: there is a line for each request, and it would cost several times as
+    much.
+    """
     shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    terminal = sys.stderr.isatty()
-    last: list[structlog.typing.Processor]
     # Not the default, which on a terminal shows the values of local variables: bodies, headers, keys.
     exceptions = structlog.processors.ExceptionRenderer(in_words)
-    if terminal:
-        last = [exceptions, structlog.dev.ConsoleRenderer()]
-    else:
-        last = [exceptions, structlog.processors.JSONRenderer()]
+    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else _as_json
+    logger = _Unfailing(sys.stderr)
+    structlog.configure(
+        processors=[*shared, exceptions, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: logger,
+        cache_logger_on_first_use=True,
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, exceptions, render],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))
     logging.getLogger("onceproxy").setLevel(level)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
+
+
+def _as_json(_: object, __: str, event: structlog.typing.EventDict) -> str:
+    return _ENCODER.encode(event)
+
+
+_ENCODER = json.JSONEncoder(default=repr)  # made once: `json.dumps` would make one for each line

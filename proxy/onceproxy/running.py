@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -65,3 +66,14 @@ async def stopped(running: Stoppable, grace: float, hurry: asyncio.Event) -> Non
         running.hurry()
     hurried.cancel()
     await stopping
+
+
+def calm_collector() -> None:
+    """Have the garbage collector look for cycles less often, and at nothing that was there at the start.
+
+    Nearly all of what a request makes goes by itself when it ends; looking through all objects, again and
+    again, took a tenth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

@@ -2,9 +2,59 @@
 
 from __future__ import annotations
 
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
 from asyncpg import CheckViolationError
 
-from onceproxy.logs import in_words
+from onceproxy.logs import configure, in_words
+
+
+@pytest.fixture
+def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Where the log goes that the test configures."""
+    taken = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", taken)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure()
+    yield taken
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("onceproxy").setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+
+
+def test_a_line_is_one_json_object(stderr: io.StringIO) -> None:
+    log: Any = structlog.get_logger("onceproxy.some")
+    log.info("decision", url="https://ü/", status=200, odd=object)
+    log.debug("not said")
+
+    [line] = stderr.getvalue().splitlines()
+    told = json.loads(line)
+    assert told.pop("timestamp").endswith("Z")
+    assert told.pop("event") == "decision"
+    assert told == {"level": "info", "url": "https://ü/", "status": 200, "odd": repr(object)}
+
+
+def test_libraries_are_heard_from_warnings_on(stderr: io.StringIO) -> None:
+    logging.getLogger("some.library").info("chatter")
+    logging.getLogger("some.library").warning("trouble")
+
+    [line] = stderr.getvalue().splitlines()
+    assert json.loads(line)["event"] == "trouble"
+
+
+def test_no_request_fails_for_a_line_that_cannot_be_written(stderr: io.StringIO) -> None:
+    stderr.close()
+
+    structlog.get_logger("onceproxy.some").info("decision")
 
 
 def test_an_error_of_postgres_does_not_quote_the_row() -> None:

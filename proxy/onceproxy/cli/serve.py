@@ -17,7 +17,7 @@ from onceproxy.cli.settings import Source, settings_options
 from onceproxy.config.model import Settings
 from onceproxy.config.reload import beside
 from onceproxy.reloading import Reloader, tell_warnings
-from onceproxy.running import Running, started, stopped
+from onceproxy.running import Running, calm_collector, started, stopped
 from onceproxy.serve import GRACE, start
 from onceproxy.workers.supervisor import supervise
 
@@ -65,6 +65,7 @@ async def _serve(settings: Settings, source: Source, grace: float) -> None:
             "listening-beyond-loopback",
             hint="whoever reaches this port can use the proxy; keep it inside a network that you trust",
         )
+    calm_collector()
     click.echo(f"onceproxy ready: proxy {proxy.url}, admin {proxy.admin_url}, database {proxy.database}")
     tell_warnings(settings)
     reloading = asyncio.ensure_future(

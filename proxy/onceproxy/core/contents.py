@@ -31,8 +31,8 @@ def is_json(kind: str) -> bool:
 
 def content_codings(headers: RawHeaders) -> list[bytes]:
     """Return the content codings in the order in which they were applied, in lower case."""
-    listed = b",".join(header_values(headers, "content-encoding"))
-    codings = [coding.strip().lower() for coding in listed.split(b",")]
+    listed = header_values(headers, "content-encoding")
+    codings = [coding.strip().lower() for coding in b",".join(listed).split(b",")] if listed else []
     return [coding for coding in codings if coding not in (b"", b"identity")]
 
 
@@ -41,8 +41,16 @@ class Content:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self.kind = media_type(request.headers)
-        self.codings = content_codings(request.headers)
+
+    @cached_property
+    def kind(self) -> str:
+        """The media type, or empty."""
+        return media_type(self._request.headers)
+
+    @cached_property
+    def codings(self) -> list[bytes]:
+        """The content codings in the order in which they were applied."""
+        return content_codings(self._request.headers)
 
     @cached_property
     def raw(self) -> bytes:

@@ -7,7 +7,6 @@ reduced to who signs; only a keyed digest of the result is ever stored.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 from typing import Any, cast
@@ -89,7 +88,7 @@ def credential_digest(
     stable = stable_credential(headers, rules)
     if certificate:
         stable = pack([b"client-certificate", certificate, stable])
-    return hmac.new(key, stable, hashlib.sha256).digest() if stable else b""
+    return hmac.digest(key, stable, "sha256") if stable else b""
 
 
 def stable_value(name: bytes, value: bytes) -> list[bytes]:

@@ -101,7 +101,7 @@ def _headers(request: Request, rules: FingerprintRules) -> Iterator[bytes]:
 
 
 def _query(query: bytes, rules: Selection) -> tuple[bytes, ...]:
-    if rules.include == ():
+    if rules.include == () or not query:
         return ()
     pairs = split_pairs(query)
     chosen = chosen_names((pair.name for pair in pairs), rules)

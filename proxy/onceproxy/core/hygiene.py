@@ -47,8 +47,10 @@ NEVER_STORED = _COOKIES | {b"www-authenticate", b"mcp-session-id"}
 
 def connection_options(headers: RawHeaders) -> frozenset[bytes]:
     """Return the lower-case names that the Connection headers nominate (RFC 9110 §7.6.1)."""
-    values = b",".join(header_values(headers, "connection"))
-    return frozenset(token.strip().lower() for token in values.split(b",") if token.strip())
+    values = header_values(headers, "connection")
+    if not values:
+        return frozenset()
+    return frozenset(token.strip().lower() for token in b",".join(values).split(b",") if token.strip())
 
 
 def end_to_end(headers: RawHeaders) -> RawHeaders:
@@ -56,8 +58,14 @@ def end_to_end(headers: RawHeaders) -> RawHeaders:
 
     ``Content-Length`` stays, nominated or not: a message whose length could be stripped could be split.
     """
-    dropped = (HOP_BY_HOP | connection_options(headers)) - {b"content-length"}
+    dropped = _nominated(headers)
     return tuple(line for line in headers if line[0].lower() not in dropped)
+
+
+def _nominated(headers: RawHeaders) -> frozenset[bytes]:
+    """Return the names that do not go on."""
+    options = connection_options(headers) - {b"content-length"}
+    return HOP_BY_HOP | options if options else HOP_BY_HOP
 
 
 def forwardable(headers: RawHeaders) -> RawHeaders:
@@ -65,10 +73,11 @@ def forwardable(headers: RawHeaders) -> RawHeaders:
 
     Besides the hop-by-hop ones, those that the writer makes anew and those that speak to us are left out.
     """
+    dropped = _nominated(headers) | _REWRITTEN
     return tuple(
-        (name, value)
-        for name, value in end_to_end(headers)
-        if name.lower() not in _REWRITTEN and not name.lower().startswith(OUR_PREFIX)
+        line
+        for line in headers
+        if (name := line[0].lower()) not in dropped and not name.startswith(OUR_PREFIX)
     )
 
 

@@ -22,6 +22,7 @@ MAX_DEPTH = 100
 that the form of a document does not depend on where it is made."""
 
 _MAX_NUMBER = 1000  # characters; the time to read a number grows with the square of its length
+_SAFE = 2**53 - 1  # up to it a double holds each integer (RFC 8785 §3.2.2.3)
 _SAFE_DIGITS = 15  # integers of so many digits are below 2**53
 
 _Numbers = int | float | Decimal
@@ -37,13 +38,7 @@ def parse_json(data: bytes) -> Any:
     if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
         raise NotCanonical(f"more than {MAX_VALUES} values")
     try:
-        document = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique_names,
-            parse_int=_integer,
-            parse_float=_number,
-            parse_constant=_no_constant,
-        )
+        document = _DECODER.decode(data.decode("utf-8"))  # a byte order mark is no JSON to it either
     except RecursionError:
         raise NotCanonical("nested too deep") from None
     except ValueError as error:
@@ -71,6 +66,8 @@ def canonical_json(value: Any, without: Container[tuple[int, str | int]] = ()) -
 
 def number_text(number: _Numbers) -> str:
     """Return a number as in RFC 8785 §3.2.2.3; one that it would round as its digits, ``e``, exponent."""
+    if type(number) is int and -_SAFE <= number <= _SAFE:
+        return str(number)
     if not isinstance(number, Decimal):
         return rfc8785.dumps(number).decode("ascii")
     sign, digits, exponent = number.as_tuple()
@@ -134,6 +131,11 @@ def _number(text: str) -> _Numbers:
 
 def _no_constant(text: str) -> float:
     raise NotCanonical(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_names, parse_int=_integer, parse_float=_number, parse_constant=_no_constant
+)
 
 
 def _check_depth(document: Any) -> None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from onceproxy.core.canonical import canonical_escapes
 from onceproxy.core.globs import REST, Text
 from onceproxy.core.messages import Request
 
 MASK = "***"
+
+SHORT = 200  # bytes of a path whose masked form is remembered: clients ask for the same few again and again
 
 _SECRET_NAME = re.compile(
     "auth|bearer|cookie|credential|jwt|key|pass|pwd|secret|session|signature|token"
@@ -89,6 +92,11 @@ def shown_url(request: Request, rules: SecretRules = NOTHING_MORE) -> str:
 
 def masked_path(host: str, path: bytes, rules: SecretRules = NOTHING_MORE) -> str:
     """Return a path (without its query) for people and receipts: needless escapes and secrets taken off."""
+    return (_masked if len(path) <= SHORT else _masked.__wrapped__)(host, path, rules)
+
+
+@lru_cache(maxsize=2048)
+def _masked(host: str, path: bytes, rules: SecretRules) -> str:
     segments = canonical_escapes(path).decode("latin-1").split("/")
     shown = [_segment(segment) for segment in segments]
     for before, (at, segment) in zip(segments, enumerate(segments[1:], 1), strict=False):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -185,7 +186,36 @@ def may_have_body(method: str, status: int) -> bool:
     return method != "HEAD" and status >= 200 and status not in (204, 304)
 
 
+def lines_end(head: bytes, lines: int) -> bool:
+    """Say whether a head that was put together ends where its lines do: no part of it holds CR, LF or NUL."""
+    return head.count(b"\r") == lines and head.count(b"\n") == lines and b"\0" not in head
+
+
 def header_values(headers: RawHeaders, name: str) -> list[bytes]:
     """Return the values of all header lines called ``name`` (any case), in order."""
-    wanted = name.lower().encode("ascii")
-    return [value for key, value in headers if key.lower() == wanted]
+    found = _by_name(headers).get(_key(name))
+    return list(found) if found else []
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    return name.lower().encode("ascii")
+
+
+_latest: tuple[RawHeaders, dict[bytes, list[bytes]]] = ((), {})
+
+
+def _by_name(headers: RawHeaders) -> dict[bytes, list[bytes]]:
+    """Return the values by lower-case name.
+
+    One message is asked for many names in a row, so the last one is remembered: with its headers, so that
+    no others can take their place in memory, and as one value, as threads ask as well.
+    """
+    global _latest
+    latest = _latest
+    if latest[0] is not headers:
+        by_name: dict[bytes, list[bytes]] = {}
+        for name, value in headers:
+            by_name.setdefault(name.lower(), []).append(value)
+        latest = _latest = (headers, by_name)
+    return latest[1]

@@ -6,6 +6,7 @@ import base64
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 from onceproxy.core.attempts import WirePhase
@@ -30,6 +31,11 @@ class Source(StrEnum):
     OPERATOR = "operator"  # what a person entered
 
 
+@lru_cache(maxsize=1024)  # an answer and its line in the log show it
+def _shown(digest: bytes) -> str:
+    return "oid_" + base64.b32encode(digest).decode("ascii").rstrip("=").lower()
+
+
 @dataclass(frozen=True, slots=True)
 class RequestId:
     """The identity of an action: 32 bytes, shown as ``oid_`` and base32 (RFC 4648 §6, lower, unpadded)."""
@@ -37,7 +43,7 @@ class RequestId:
     digest: bytes
 
     def __str__(self) -> str:
-        return "oid_" + base64.b32encode(self.digest).decode("ascii").rstrip("=").lower()
+        return _shown(self.digest)
 
     @property
     def uuid(self) -> UUID:

@@ -19,7 +19,12 @@ READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _STRICTNESS = {Mode.OFF: 0, Mode.OBSERVE: 1, Mode.ENFORCE: 2}
 
+_GUARD, _NO_GUARD = Verdict(True, "guard"), Verdict(False, "guard")
+_MUTATION, _READ = Verdict(True, "method"), Verdict(False, "method")
+
 DEFAULT_NAME = "default"
+
+REMEMBERED, SHORT = 2_000, 200  # paths whose routes are remembered, and bytes that such a path may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +78,13 @@ class Route:
 
     def _by_method(self, request: Request) -> Verdict | None:
         if self.guard is not None:
-            return Verdict(self.guard, "guard")
+            return _GUARD if self.guard else _NO_GUARD
         # By DELETE a client of MCP ends a session; no call of JSON-RPC is made so.
         if request.method in READ_ONLY or (
             self._body.form is BodyForm.JSONRPC and request.method == "DELETE"
         ):
-            return Verdict(False, "method")
-        return None if self._body.form in PROTOCOLS else Verdict(True, "method")
+            return _READ
+        return None if self._body.form in PROTOCOLS else _MUTATION
 
     @property
     def _body(self) -> BodyRules:
@@ -93,6 +98,7 @@ class RouteTable:
         self.default = default
         self.routes = routes
         self._index: Index[int] = Index()
+        self._found: dict[tuple[str, bytes], tuple[int, ...]] = {}
         for number, route in enumerate(routes):
             for host in [glob.tokens for glob in route.match.hosts] or [(REST,)]:
                 for path in [path_tokens(glob.encode("ascii")) for glob in route.match.paths] or [(REST,)]:
@@ -117,8 +123,17 @@ class RouteTable:
 
     def _candidates(self, read: Reading) -> Iterator[Route]:
         """Yield the routes whose conditions on the head are met, in their order."""
-        request = read.request
-        found = self._index.find(host_tokens(request.origin.host), path_tokens(request.path))
-        for number in sorted(set(found)):
+        for number in self._numbers(read.request.origin.host, read.request.path):
             if self.routes[number].match.fits_head(read):
                 yield self.routes[number]
+
+    def _numbers(self, host: str, path: bytes) -> tuple[int, ...]:
+        """Return the routes whose globs match. Clients ask for the same few paths again and again."""
+        numbers = self._found.get((host, path))
+        if numbers is None:
+            numbers = tuple(sorted(set(self._index.find(host_tokens(host), path_tokens(path)))))
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            if len(path) <= SHORT:
+                self._found[host, path] = numbers
+        return numbers

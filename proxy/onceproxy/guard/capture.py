@@ -113,6 +113,8 @@ class Capture:
 
     def read(self) -> bytes:
         """Return all the bytes at once. Raises as ``at`` does."""
+        if self._file is None and not self._forgotten:
+            return bytes(self._memory)
         return b"".join(self.chunks())
 
     def forget(self, before: int) -> None:

@@ -18,6 +18,7 @@ from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.receipts import Action, Claim
 from onceproxy.core.states import State, advance
 from onceproxy.guard.answers import Answer
+from onceproxy.guard.awaiting import first_of
 from onceproxy.guard.places import Granted, Place
 from onceproxy.guard.ports import Execute, Meter, Settled, Spool, Store, TellInterim
 from onceproxy.guard.settling import SLOWEST_STORE, Settling, settlement_of
@@ -55,6 +56,7 @@ class Executions:
         self._receipt_body = receipt_body
         self._patience = patience
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._sending: set[asyncio.Task[Attempt]] = set()
         self._stopping = asyncio.Event()
 
     @property
@@ -88,8 +90,7 @@ class Executions:
         running = self.detach(work)
         running.add_done_callback(lambda _: place.give_back())
         try:
-            either: set[asyncio.Future[Any]] = {running, stream.begun}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(running, stream.begun)
         except asyncio.CancelledError:
             stream.leave()
             raise
@@ -107,7 +108,7 @@ class Executions:
     async def stop(self, grace: float) -> None:
         """Let attempts end within ``grace`` seconds, then put the rest in doubt."""
         await self._end(grace)
-        self._stopping.set()
+        self.hurry()
         # Only settlements are left to be written now. Where the store is down the spool takes them, and else
         # there is nothing left but to wait for it.
         if self._tasks:
@@ -120,6 +121,8 @@ class Executions:
     def hurry(self) -> None:
         """Put in doubt at once what is in flight."""
         self._stopping.set()
+        for sending in self._sending:
+            sending.cancel()
 
     async def _end(self, grace: float) -> None:
         """Wait until all attempts have ended, the time is up, or somebody is in a hurry."""
@@ -173,7 +176,8 @@ class Executions:
         slow = settlement.kept_size / SLOWEST_STORE
         watched_only = action.policy.mode is Mode.OBSERVE
         patience = WATCHING if watched_only else self._patience + slow
-        done, _ = await asyncio.wait({storing}, timeout=patience)
+        await first_of(storing, timeout=patience)
+        done = storing.done()
         if not done and not watched_only:
             return _stored_later(action, claim)
         reason = outcome.reason if done else "stored-later"
@@ -239,12 +243,9 @@ class Executions:
                 interim=stream.interim_arrived,
             )
         )
-        stopped = asyncio.ensure_future(self._stopping.wait())
-        await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if not sending.done():
-            sending.cancel()
-            await asyncio.wait({sending})
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        await first_of(sending)
         if sending.cancelled():
             return Attempt(
                 WirePhase.SENDING,

@@ -62,15 +62,20 @@ class Settling:
         """Store the end of an attempt; returns when it is durable, however long the store is away."""
         reach("before-completion")
         unstored = self._open[claim.token] = Unstored(claim, settlement, route)
-        storing = asyncio.ensure_future(self._insist(unstored))
+        loop = asyncio.get_running_loop()
+        securing: list[asyncio.Task[bool]] = []
+        slow = settlement.kept_size / SLOWEST_STORE
+        late = loop.call_later(
+            self._spool_after + slow, lambda: securing.append(loop.create_task(self._secure(unstored)))
+        )
         try:
-            slow = settlement.kept_size / SLOWEST_STORE
-            await asyncio.wait({storing}, timeout=self._spool_after + slow)
-            if not storing.done():
-                await self._secure(unstored)
-            settled = await storing
+            settled = await self._insist(unstored)
+            for task in securing:  # it has to be in the spool to be removed from there
+                await task
         finally:
-            storing.cancel()
+            late.cancel()
+            for task in securing:
+                task.cancel()
             del self._open[claim.token]
             self._homeless.discard(claim.token)
         if claim.token in self._spooled:

@@ -50,11 +50,11 @@ class Annotations:
 
     def of(self, request: Request, user: str | None) -> HintsOf:
         """Return what is known of the tools that ``request`` may call."""
-        return partial(self._hints, user, _server(request))
+        return partial(self._hints, user, request)
 
-    def _hints(self, user: str | None, server: _Server, tool: str) -> Hints:
+    def _hints(self, user: str | None, request: Request, tool: str) -> Hints:
         servers = self._tools.get(user)
-        known = servers.get(server) if servers is not None else None
+        known = servers.get(_server(request)) if servers is not None else None
         return Hints() if known is None else known.get(tool, Hints())
 
     def _forget_one(self) -> None:

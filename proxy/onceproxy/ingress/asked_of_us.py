@@ -9,7 +9,7 @@ from aiohttp import web
 from onceproxy.core.credential import carries_credential
 from onceproxy.core.messages import RawHeaders
 from onceproxy.ingress.incoming import raw_headers, raw_target
-from onceproxy.ingress.responses import RawResponse, pieces
+from onceproxy.ingress.responses import RawResponse
 
 _METHODS = b"CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, TRACE"
 
@@ -24,7 +24,7 @@ def answer_ourselves(request: web.BaseRequest) -> RawResponse:
 def _ours(headers: RawHeaders, content: bytes) -> RawResponse:
     date = formatdate(usegmt=True).encode("ascii")
     lines: RawHeaders = ((b"Date", date), (b"Proxy-Status", b"onceproxy"), *headers)
-    return RawResponse(200, b"OK", lines, pieces(iter([content])), len(content))
+    return RawResponse(200, b"OK", lines, content, len(content))
 
 
 def _reflected(request: web.BaseRequest) -> bytes:

@@ -14,7 +14,7 @@ from onceproxy.guard.capture import Capture
 from onceproxy.guard.room import Room
 from onceproxy.ingress.client_connection import ClientConnection
 from onceproxy.ingress.incoming import Refused
-from onceproxy.ingress.responses import ProblemResponse
+from onceproxy.ingress.responses import AT_ONCE, ProblemResponse
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -27,6 +27,12 @@ class ArrivingBody:
         self._connection = cast(ClientConnection, request.protocol)
         self.length = request.content_length
         self.over: Limit | None = None
+
+    def whole(self) -> bytes | None:
+        """Return it, if all of it is here; it is taken then."""
+        if not self._content.is_eof() or self._content.exception() is not None:
+            return None
+        return self._content.read_nowait()
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield it as it arrives. Raises ``RequestPayloadError`` where it is not whole, or too slow."""
@@ -67,13 +73,16 @@ async def read_body(request: web.BaseRequest, limit: int, room: Room) -> Capture
             await answer_expectation(request)
         arriving = ArrivingBody(request)
         try:
-            async with aclosing(arriving.pieces()) as pieces:
-                async for piece in pieces:
-                    body.write(piece)
-                    if body.size > limit:
-                        break
-                else:
-                    return body
+            if (whole := arriving.whole()) is not None:
+                body.write(whole)
+            else:
+                async with aclosing(arriving.pieces()) as pieces:
+                    async for piece in pieces:
+                        body.write(piece)
+                        if body.size > limit:
+                            break
+            if body.size <= limit:
+                return body
         except (web.RequestPayloadError, ConnectionError):
             raise Refused(*arriving.what_is_wrong()) from None
     cast(ClientConnection, request.protocol).hit(Limit.REQUEST_BODY)
@@ -92,10 +101,12 @@ def broken_off(request: web.BaseRequest, body: ArrivingBody | None) -> ProblemRe
 
 def body_read_before(
     request: web.BaseRequest, body: Capture
-) -> tuple[AsyncIterator[bytes] | None, int | None]:
+) -> tuple[bytes | AsyncIterator[bytes] | None, int | None]:
     """Return a body that was read already, framed as it came."""
     if not body.size and request.content_length is None:
         return None, None
+    if body.size <= AT_ONCE:
+        return body.read(), request.content_length
 
     async def pieces() -> AsyncIterator[bytes]:
         for piece in body.chunks():

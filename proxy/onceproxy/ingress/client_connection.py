@@ -108,7 +108,7 @@ class ClientConnection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Start the clock for a later head at its first byte; an idle connection has its own timer."""
         super().data_received(data)
-        if not self._busy:
+        if not self._busy and not self._messages:  # most heads are here whole, and need no clock
             self._start_head_timer()
         self._count(len(data))
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):

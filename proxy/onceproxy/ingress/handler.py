@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -119,8 +119,10 @@ class Handler:
                 return await self._pass_through(request, incoming, body, route)
             if body is None and route.needs_body(incoming.request):
                 body = await read_body(request, rules.request_body, self._room)
-            whole = incoming.request if body is None else replace(incoming.request, body=body)
-            verdict = await self._judge.verdict(route, replace(incoming, request=whole))
+            read = incoming
+            if body is not None:
+                read = replace(incoming, request=replace(incoming.request, body=body))
+            verdict = await self._judge.verdict(route, read)
             if not verdict.action:
                 return await self._pass_through(request, incoming, body, route, learn=verdict.lists_tools)
             if body is None:
@@ -201,14 +203,15 @@ class Handler:
         outgoing, arriving = route.sent_as(incoming.request), None
         sent = Sent.READ if request.method in READ_ONLY else Sent.UNGUARDED
         cast(ClientConnection, request.protocol).sent = sent
+        body: bytes | AsyncIterator[bytes] | None = None
+        length = None
         if early is not None:
             body, length = body_read_before(request, early)
         elif request.can_read_body:
             arriving = ArrivingBody(request)
-            body, length = arriving.pieces(), arriving.length
+            whole, length = arriving.whole(), arriving.length
+            body = arriving.pieces() if whole is None else whole
             await answer_expectation(request)
-        else:
-            body, length = None, None
         try:
             with InterimRelay(request, self._via).open() as interim:
                 response = await self._outbound.open(
@@ -225,14 +228,16 @@ class Handler:
             return ProblemResponse(problem)
         if response.status == 101 and incoming.upgrade is not None:
             return await self._upgraded(request, response, incoming.upgrade)
-        chunks = _chunks(response)
+        content: bytes | AsyncGenerator[bytes, None]
         if learn:
-            chunks = self._judge.overhear(incoming, response.headers, chunks)
+            content = self._judge.overhear(incoming, response.headers, _chunks(response))
+        else:
+            content = _chunks(response) if response.whole is None else response.whole
         return RawResponse(
             response.status,
             response.reason,
             not_ours(response.headers) + self._told_via(response.version),
-            chunks,
+            content,
             response.content_length,
             ended=response.aclose,
         )

@@ -37,6 +37,11 @@ class OpenResponse(Protocol):
         """The announced length of the body, or None if only its end will tell."""
         ...
 
+    @property
+    def whole(self) -> bytes | None:
+        """The body, if all of it was there with the head; ``chunks`` yields it as well."""
+        ...
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives. Raises ``SendFailed`` where it is cut."""
         ...
@@ -65,7 +70,7 @@ class Outbound(Protocol):
         self,
         request: Request,
         *,
-        body: AsyncIterator[bytes] | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
         length: int | None = None,
         upgrade: bytes | None = None,
         interim: Callable[[Interim], None] | None = None,

@@ -12,6 +12,7 @@ import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -20,16 +21,16 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from onceproxy.core.hygiene import OUR_PREFIX
-from onceproxy.core.messages import RawHeaders, header_values, may_have_body
+from onceproxy.core.messages import Body, RawHeaders, header_values, lines_end, may_have_body
 from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.core.receipts import Source
 from onceproxy.core.redaction import is_redacted
 from onceproxy.guard.answers import Answer
 
 REPLAYED = b"Idempotency-Replayed"
-CHALLENGE = b'Basic realm="onceproxy", charset="UTF-8"'  # RFC 7617 §2
 
-_FORBIDDEN = (b"\r", b"\n", b"\0")
+AT_ONCE = 64 * 1024  # bytes of a body that is written together with its head
+CHALLENGE = b'Basic realm="onceproxy", charset="UTF-8"'  # RFC 7617 §2
 
 
 def status_line(status: int, reason: bytes) -> bytes:
@@ -41,21 +42,21 @@ def head_bytes(status: int, reason: bytes, headers: RawHeaders) -> bytes:
     """Return a response's head.
 
     Raises:
-        ValueError: the reason or a header line holds CR, LF or NUL, which would let it end the head.
+        ValueError: a header line or the reason holds CR, LF or NUL, which would let it end the head.
     """
-    for name, value in ((b"", reason), *headers):
-        if any(bad in name or bad in value for bad in _FORBIDDEN):
-            raise ValueError("the head of a response holds CR, LF or NUL")
-    lines = b"".join(b"%s: %s\r\n" % line for line in headers)
-    return status_line(status, reason) + lines + b"\r\n"
+    lines = b"".join([b"%s: %s\r\n" % line for line in headers])
+    head = status_line(status, reason) + lines + b"\r\n"
+    if not lines_end(head, len(headers) + 2):
+        raise ValueError("a header of a response, or its reason, holds CR, LF or NUL")
+    return head
 
 
 class RawResponse(web.StreamResponse):
     """A response that is written byte for byte as it was given.
 
-    ``body`` yields the content; ``length`` is its size in bytes, or None where only the end tells (then it
-    goes out chunked, or ends with the connection for an HTTP/1.0 client). ``ended`` is called when it is
-    over, also where nothing was taken of ``body``: a generator that was never begun does not clean up.
+    ``body`` is the content, or yields it; ``length`` is its size in bytes, or None where only the end tells
+    (then it goes out chunked, or ends with the connection for an HTTP/1.0 client). ``ended`` is called when
+    it is over, also where nothing was taken of ``body``: a generator that was never begun does not clean up.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class RawResponse(web.StreamResponse):
         status: int,
         reason: bytes,
         headers: RawHeaders,
-        body: AsyncGenerator[bytes, None],
+        body: bytes | AsyncGenerator[bytes, None],
         length: int | None,
         *,
         close: bool = False,
@@ -73,7 +74,7 @@ class RawResponse(web.StreamResponse):
         self._ended = ended
         self._raw_reason = reason
         self._raw_headers = headers
-        self._chunks = body
+        self._content = body
         self._size = length
         if close:
             self.force_close()
@@ -99,15 +100,19 @@ class RawResponse(web.StreamResponse):
         if self._keep_alive is None:
             self._keep_alive = keep
         try:
-            async with aclosing(self._chunks):
-                await writer.write(head_bytes(self.status, self._raw_reason, tuple(headers)))
-                if chunked:
-                    writer.enable_chunking()
-                if bodied:
-                    async for chunk in self._chunks:
-                        if chunk:
-                            await writer.write(chunk)
-                await writer.write_eof()
+            head = head_bytes(self.status, self._raw_reason, tuple(headers))
+            if isinstance(self._content, bytes):
+                await writer.write(head + _framed(self._content, chunked=chunked) if bodied else head)
+            else:
+                async with aclosing(self._content):
+                    await writer.write(head)
+                    if chunked:
+                        writer.enable_chunking()
+                    if bodied:
+                        async for chunk in self._content:
+                            if chunk:
+                                await writer.write(chunk)
+            await writer.write_eof()
         except BaseException:
             # Not a clean end: the client must not take what it has for the whole.
             if request.transport is not None:
@@ -122,6 +127,13 @@ class RawResponse(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: ``prepare`` has written all."""
+
+
+def _framed(body: bytes, *, chunked: bool) -> bytes:
+    """Return a whole body, in the chunked coding if need be (RFC 9112 §7.1)."""
+    if not chunked:
+        return body
+    return (b"%x\r\n%s\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
 
 
 def _let_reset(transport: asyncio.Transport) -> None:
@@ -154,9 +166,7 @@ class ProblemResponse(RawResponse):
 
     def __init__(self, problem: Problem, headers: RawHeaders = (), *, close: bool = False) -> None:
         reason, lines, content = _problem_parts(problem)
-        super().__init__(
-            problem.type.status, reason, lines + headers, pieces(iter([content])), len(content), close=close
-        )
+        super().__init__(problem.type.status, reason, lines + headers, content, len(content), close=close)
 
 
 def problem_bytes(problem: Problem) -> bytes:
@@ -184,8 +194,11 @@ def _problem_parts(problem: Problem) -> tuple[bytes, RawHeaders, bytes]:
     return HTTPStatus(problem.type.status).phrase.encode("ascii"), headers, content
 
 
-async def pieces(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces of a body that is already here."""
+def _content(body: Body) -> bytes | AsyncGenerator[bytes, None]:
+    return body.read() if body.size <= AT_ONCE else _pieces(body.chunks())
+
+
+async def _pieces(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
     for chunk in chunks:
         yield chunk
 
@@ -210,7 +223,7 @@ def answer_response(answer: Answer, *, via: RawHeaders = (), close: bool = False
         response.status,
         response.reason,
         headers + told + via,
-        answer.stream if answer.stream is not None else pieces(response.body.chunks()),
+        answer.stream if answer.stream is not None else _content(response.body),
         None if streamed else response.body.size,
         close=close,
     )
@@ -232,19 +245,32 @@ def onceproxy_status(answer: Answer) -> str:
     Its parameters are ``attempt``, ``age`` in whole seconds, ``reason``, ``source`` of what is not the
     upstream's own answer, and ``redacted`` where members of it are not kept.
     """
-    params: dict[str, int | bool | http_sf.Token] = {}
-    if answer.attempt:
-        params["attempt"] = answer.attempt
-    if answer.replayed or answer.age:
-        params["age"] = int(answer.age)
-    if not answer.replayed:
-        params["reason"] = http_sf.Token(answer.reason)
-    if answer.replayed and answer.response is not None and is_redacted(answer.response):
-        params["redacted"] = True
-    if answer.source is not Source.UPSTREAM:
-        params["source"] = http_sf.Token(answer.source.value)
     nothing = "unguarded" if answer.executed else "refused"
-    state = nothing if answer.state is None else answer.state.value
+    return _status_text(
+        nothing if answer.state is None else answer.state.value,
+        answer.attempt,
+        int(answer.age) if answer.replayed or answer.age else None,
+        None if answer.replayed else answer.reason,
+        answer.replayed and answer.response is not None and is_redacted(answer.response),
+        answer.source,
+    )
+
+
+@lru_cache(maxsize=1024)  # most answers say the same
+def _status_text(
+    state: str, attempt: int, age: int | None, reason: str | None, redacted: bool, source: Source
+) -> str:
+    params: dict[str, int | bool | http_sf.Token] = {}
+    if attempt:
+        params["attempt"] = attempt
+    if age is not None:
+        params["age"] = age
+    if reason is not None:
+        params["reason"] = http_sf.Token(reason)
+    if redacted:
+        params["redacted"] = True
+    if source is not Source.UPSTREAM:
+        params["source"] = http_sf.Token(source.value)
     member: Any = (http_sf.Token(state), params)
     # Every parser takes a space before a parameter (RFC 9651 §4.2.3.2), and people read it more easily.
     # Tokens and numbers hold no semicolon of their own.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from onceproxy.core.messages import DEFAULT_PORTS, Origin
 
@@ -46,6 +47,7 @@ def is_host_field(value: bytes) -> bool:
     return _HOST_FIELD.fullmatch(value) is not None
 
 
+@lru_cache(maxsize=1024)  # names that are no names, which may be long, are refused and so not kept
 def parse_authority(authority: bytes, scheme: str, *, port_needed: bool = False) -> Origin:
     """Read ``host:port``; the port may be left out unless ``port_needed`` (CONNECT, RFC 9110 §9.3.6).
 

@@ -7,12 +7,12 @@ none of them was written. aiohttp's client has all of them, and resends PUT and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 
 from onceproxy.core.attempts import Attempt, Failure, SendFailed, WirePhase
 from onceproxy.core.egress import EgressPolicy, Way
-from onceproxy.core.messages import Interim, Origin, Request, Response
+from onceproxy.core.messages import Body, Interim, Origin, Request, Response
 from onceproxy.core.routes import READ_ONLY
 from onceproxy.crashpoints import reach
 from onceproxy.guard.growing import GrowingBody
@@ -23,7 +23,9 @@ from onceproxy.upstream.egress import Gate
 from onceproxy.upstream.pool import IdleConnections
 from onceproxy.upstream.streams import UpstreamResponse
 from onceproxy.upstream.tls import UpstreamTls
-from onceproxy.upstream.writing import request_head, write_body
+from onceproxy.upstream.writing import finish, request_head, start_writing
+
+AT_ONCE = 64 * 1024  # bytes of a body that is written together with its head
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +97,16 @@ class UpstreamClient:
         self,
         request: Request,
         *,
-        body: AsyncIterator[bytes] | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
         length: int | None = None,
         upgrade: bytes | None = None,
         interim: Callable[[Interim], None] | None = None,
     ) -> UpstreamResponse:
         """Send an unguarded request and return at its response's head.
 
-        ``body`` streams a body of ``length`` bytes (None: it goes out chunked); without it the request's own
-        is sent. A read that a reused connection is lost under before anything came back is sent once more.
+        ``body`` is, or streams, a body of ``length`` bytes (None: it goes out chunked); without it the
+        request's own is sent. A read that a reused connection is lost under before anything came back is
+        sent once more.
 
         Raises:
             SendFailed: there is no response.
@@ -178,28 +181,27 @@ class UpstreamClient:
         head_arrived: Callable[[Response], None] | None,
         interim: Callable[[Interim], None] | None,
     ) -> Attempt:
-        connection.begin(request, self._settings.max_head, interim=interim)
+        patience = self._settings.response_timeout
+        connection.begin(request, self._settings.max_head, patience, interim=interim)
         if not may_send():
             detail = "the right to send ran out before a byte was sent (the database was away for too long)"
             return Attempt(WirePhase.SENT_NOTHING, failure=Failure.LEASE_LOST, detail=detail)
-        writing = _start_writing(connection, write_body(connection, head, request.body.chunks()))
+        due = asyncio.get_running_loop().time() + patience
+        writing = start_writing(connection, head, _at_once(request.body))
         try:
-            async with asyncio.timeout(self._settings.response_timeout) as deadline:
-                # An upstream may answer before it has read all; its answer counts, not what is left to send.
-                answer = await connection.head()
-                reach("head-received")
-                body = GrowingBody(self._settings.room)
-                response = Response(answer.status, answer.reason, answer.headers, body)
-                if head_arrived is not None:
-                    head_arrived(response)
-                async for piece in connection.chunks():
-                    body.write(piece)
-                    if body.held:
-                        await _wait_for_room(body, deadline)
-        except TimeoutError:
-            raise connection.timed_out(self._settings.response_timeout) from None
+            # An upstream may answer before it has read all; its answer counts, not what is left to send.
+            answer = await connection.head(due)
+            reach("head-received")
+            body = GrowingBody(self._settings.room)
+            response = Response(answer.status, answer.reason, answer.headers, body)
+            if head_arrived is not None:
+                head_arrived(response)
+            while (piece := await connection.piece(due)) is not None:
+                body.write(piece)
+                if body.held:
+                    due += await _room(body)
         finally:
-            await _finish(writing)
+            await finish(writing)
         reach("body-received")
         return Attempt(WirePhase.BODY_RECEIVED, response=response, status=answer.status)
 
@@ -208,26 +210,29 @@ class UpstreamClient:
         connection: UpstreamConnection,
         request: Request,
         head: bytes,
-        body: AsyncIterator[bytes] | None,
+        body: bytes | AsyncIterator[bytes] | None,
         length: int | None,
         upgrade: bytes | None,
         interim: Callable[[Interim], None] | None,
     ) -> UpstreamResponse:
-        most = self._settings.max_head
-        connection.begin(request, most, upgrade=upgrade is not None, interim=interim)
-        pieces: Iterator[bytes] | AsyncIterator[bytes] = request.body.chunks() if body is None else body
-        chunked = body is not None and length is None
-        writing = _start_writing(connection, write_body(connection, head, pieces, chunked=chunked))
         patience = self._settings.response_timeout
+        connection.begin(
+            request, self._settings.max_head, patience, upgrade=upgrade is not None, interim=interim
+        )
+        content = _at_once(request.body) if body is None else body
+        chunked = body is not None and length is None
+        writing = None
         try:
-            async with asyncio.timeout(patience):
-                answer = await connection.head()
-        except BaseException as error:
-            await _finish(writing)
+            writing = start_writing(connection, head, content, chunked=chunked)
+            answer = await connection.head(asyncio.get_running_loop().time() + patience)
+        except BaseException:
+            await finish(writing)
             self._let_go(connection)
-            if isinstance(error, TimeoutError):
-                raise connection.timed_out(patience) from None
             raise
+        if upgrade is None and (whole := connection.whole()) is not None:
+            await finish(writing)
+            self._let_go(connection)
+            return UpstreamResponse(None, answer, None, self._let_go, patience, whole)
         return UpstreamResponse(connection, answer, writing, self._let_go, patience)
 
     def _let_go(self, connection: UpstreamConnection) -> None:
@@ -244,29 +249,13 @@ def _length(request: Request) -> int | None:
     return None
 
 
-def _start_writing(connection: UpstreamConnection, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-    """Write in a task of its own; one that fails (the client's body ended early) ends the connection."""
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            connection.abort()
-
-    task = asyncio.get_running_loop().create_task(work)
-    task.add_done_callback(ended)
-    return task
+def _at_once(body: Body) -> bytes | Iterator[bytes]:
+    return body.read() if body.size <= AT_ONCE else body.chunks()
 
 
-async def _wait_for_room(body: GrowingBody, deadline: asyncio.Timeout) -> None:
-    """Wait until more of the body may be written. That is not the upstream's time."""
-    clock, due = asyncio.get_running_loop().time, deadline.when()
+async def _room(body: GrowingBody) -> float:
+    """Wait until more of the body may be written; return the seconds, which are not the upstream's time."""
+    clock = asyncio.get_running_loop().time
     began = clock()
-    deadline.reschedule(None)
     await body.room()
-    if due is not None:
-        deadline.reschedule(due + clock() - began)
-
-
-async def _finish(writing: asyncio.Future[None]) -> None:
-    """End the writing of a request whose response has ended or failed; that tells more than the writing."""
-    writing.cancel()
-    await asyncio.wait({writing})
+    return clock() - began

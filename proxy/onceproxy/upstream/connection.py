@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import cast
 
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
@@ -13,24 +13,14 @@ from onceproxy.core.credential import is_for_connection
 from onceproxy.core.egress import EgressPolicy
 from onceproxy.core.messages import Interim, Origin, Request
 from onceproxy.crashpoints import reach
+from onceproxy.upstream.deadline import News
+from onceproxy.upstream.endings import WHEN, is_about_our_certificate
 from onceproxy.upstream.parser import Head, Malformed, ResponseParser
 from onceproxy.upstream.tls import ended_in_order
 
 BUFFERED = 256 * 1024  # bytes of a body that wait for their reader before the upstream is slowed down
 
 _ORDER = {phase: at for at, phase in enumerate(WirePhase)}
-# What OpenSSL calls the alerts that are about the certificate of the one they are sent to (RFC 8446 §6.2).
-_ABOUT_CERTIFICATES = (
-    *("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNSUPPORTED_CERTIFICATE", "CERTIFICATE_REVOKED"),
-    *("CERTIFICATE_EXPIRED", "CERTIFICATE_UNKNOWN", "UNKNOWN_CA"),
-)
-_WORDS = {
-    WirePhase.SENT_NOTHING: "before a byte of the request was sent",
-    WirePhase.SENDING: "while the request was being sent",
-    WirePhase.SENT: "after the whole request was sent",
-    WirePhase.HEAD_RECEIVED: "amid the response",
-    WirePhase.BODY_RECEIVED: "after the response",
-}
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -48,7 +38,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._personal = False
         self._interim: Callable[[Interim], None] | None = None
         self._failed: SendFailed | None = None
-        self._news = asyncio.Event()
+        self._news = News(self._late)
+        self._patience = 0.0
+        self._arrived: select.poll | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._buffered = 0
@@ -69,9 +61,10 @@ class UpstreamConnection(asyncio.Protocol):
         """
         if not self.open:
             return False
-        arrived = select.poll()
-        arrived.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not arrived.poll(0)
+        if self._arrived is None:
+            self._arrived = select.poll()
+            self._arrived.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._arrived.poll(0)
 
     @property
     def peer(self) -> tuple[str, int]:
@@ -82,8 +75,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def status(self) -> int | None:
         """The status of the response to the present request, if its head is there."""
-        head = self._parser.head if self._parser is not None else None
-        return head.status if head is not None else None
+        return None if self._parser is None or self._parser.head is None else self._parser.head.status
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -96,23 +88,24 @@ class UpstreamConnection(asyncio.Protocol):
         self,
         request: Request,
         max_head: int,
+        patience: float,
         *,
         upgrade: bool = False,
         interim: Callable[[Interim], None] | None = None,
     ) -> None:
-        """Get ready for a request; ``interim`` is told each interim response to it."""
+        """Get ready for a request that has ``patience`` seconds; ``interim`` is told 1xx responses."""
         self._interim = interim
         self._parser = ResponseParser(request.method, max_head, upgrade=upgrade)
         self._personal = is_for_connection(request.headers)
         self._failed = None
-        self._news.clear()
+        self._patience = patience
         self._buffered = 0
         self._all_sent = False
         self.answered = False
         self.phase = WirePhase.SENT_NOTHING
 
-    async def write(self, data: bytes) -> None:
-        """Hand bytes to the operating system; returns when it has taken them all.
+    def send(self, data: bytes) -> bool:
+        """Hand bytes to the operating system; return whether it has taken them all.
 
         Raises:
             SendFailed: the connection is gone.
@@ -123,10 +116,13 @@ class UpstreamConnection(asyncio.Protocol):
             raise self._failed
         self._reach(WirePhase.SENDING)
         self.transport.write(data)
-        if not self._writable.is_set():
-            await self._writable.wait()
-            if self._failed is not None:
-                raise self._failed
+        return self._writable.is_set()
+
+    async def drained(self) -> None:
+        """Return when the operating system has taken all bytes. Raises as ``send`` does."""
+        await self._writable.wait()
+        if self._failed is not None:
+            raise self._failed
 
     def all_written(self) -> None:
         """Note that the request was sent to its end."""
@@ -134,33 +130,47 @@ class UpstreamConnection(asyncio.Protocol):
         self._reach(WirePhase.SENT)
         reach("request-sent")
 
-    async def head(self) -> Head:
-        """Return the final response's head.
+    async def head(self, due: float) -> Head:
+        """Return the final response's head, which has until ``due``, on the event loop's clock.
 
         Raises:
             SendFailed: it did not come, or is no HTTP.
         """
         parser = self._present()
         while parser.head is None:
-            await self._wait()
+            await self._wait(due)
         return parser.head
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives. Raises ``SendFailed`` where it is cut."""
+    async def piece(self, due: float) -> bytes | None:
+        """Return the next piece of the body, which has until ``due``; None: it has ended.
+
+        Raises:
+            SendFailed: it was cut, or is late.
+        """
         parser = self._present()
-        while True:
-            while parser.pieces:
-                piece = parser.pieces.popleft()
-                self._buffered -= len(piece)
-                if self._paused and self._buffered < BUFFERED // 2:
-                    self._paused = False
-                    if self.open:
-                        self.transport.resume_reading()
-                yield piece
+        while not parser.pieces:
             if parser.complete:
                 self._reach(WirePhase.BODY_RECEIVED)
-                return
-            await self._wait()
+                return None
+            await self._wait(due)
+        piece = parser.pieces.popleft()
+        self._buffered -= len(piece)
+        if self._paused and self._buffered < BUFFERED // 2:
+            self._paused = False
+            if self.open:
+                self.transport.resume_reading()
+        return piece
+
+    def whole(self) -> bytes | None:
+        """Return the body, if all of it is here and its reader has taken nothing yet; it is taken then."""
+        parser = self._present()
+        if not parser.complete or self._paused:
+            return None
+        body = b"".join(parser.pieces)
+        parser.pieces.clear()
+        self._buffered = 0
+        self._reach(WirePhase.BODY_RECEIVED)
+        return body
 
     @property
     def reusable(self) -> bool:
@@ -173,10 +183,6 @@ class UpstreamConnection(asyncio.Protocol):
     def rest(self) -> bytes:
         """Return the bytes behind the head of a 101."""
         return self._present().rest
-
-    def timed_out(self, seconds: float) -> SendFailed:
-        """Return the failure of a request that took too long."""
-        return self._failure(Failure.TIMEOUT, f"no whole response within {seconds:g} seconds")
 
     def rest_idle(self) -> None:
         """Get ready to lie idle: whatever arrives from now on ends the connection."""
@@ -222,11 +228,12 @@ class UpstreamConnection(asyncio.Protocol):
         if malformed is not None:
             self._fail(self._failure(Failure.MALFORMED_RESPONSE, f"the response is malformed ({malformed})"))
             return
-        self._buffered += sum(len(parser.pieces[at]) for at in range(before, len(parser.pieces)))
+        for at in range(before, len(parser.pieces)):
+            self._buffered += len(parser.pieces[at])
         if self._buffered > BUFFERED and not self._paused:
             self._paused = True
             self.transport.pause_reading()
-        self._news.set()
+        self._news.tell()
 
     def eof_received(self) -> bool:
         """Take the end of what the upstream sends; some bodies end so."""
@@ -237,12 +244,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the connection."""
-        if isinstance(exc, ssl.SSLError) and self._parser is not None and self._not_let_in(exc):
+        fresh = self._parser is not None and not (self.answered or self.reused or self._failed)
+        if fresh and isinstance(exc, ssl.SSLError) and is_about_our_certificate(exc, self._tls_version):
             words = f"it does not take our client certificate, or wants one ({exc.reason}): nothing was read"
             detail = f"{self.origin.host_header}: {words}; see tls.client_certificates"
             self._fail(SendFailed(WirePhase.CONNECTING, Failure.TLS_FAILED, detail))
         self._ended("the connection was closed" if exc is None else "the connection was reset")
         self._transport = None
+        self._news.drop()
         self._writable.set()
 
     def pause_writing(self) -> None:
@@ -259,30 +268,22 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if not parser.complete and self._failed is None:
             self._fail(self._failure(Failure.CONNECTION_LOST, words))
-        self._news.set()
-
-    def _not_let_in(self, error: ssl.SSLError) -> bool:
-        """Say whether the upstream ended TLS 1.3 because of our certificate: proof that it read no request.
-
-        There the client's handshake ends before the server has looked at its certificate, so the request is
-        on its way by then. The server reads it only after the certificate (RFC 8446 §4.4), and we offer no
-        authentication later on (§4.6.2), so these alerts can mean nothing else.
-        """
-        about = any(alert in (error.reason or "") for alert in _ABOUT_CERTIFICATES)
-        fresh = not (self.answered or self.reused or self._failed)
-        return self._tls_version == "TLSv1.3" and about and fresh
+        self._news.tell()
 
     def _fail(self, failed: SendFailed) -> None:
         self._failed = failed
-        self._news.set()
+        self._news.tell()
         self._writable.set()
         self.abort()
 
-    async def _wait(self) -> None:
+    async def _wait(self, due: float) -> None:
         if self._failed is not None:
             raise self._failed
-        self._news.clear()
-        await self._news.wait()
+        await self._news.wait(due)
+
+    def _late(self) -> None:
+        words = f"no whole response within {self._patience:g} seconds"
+        self._fail(self._failure(Failure.TIMEOUT, words))
 
     def _present(self) -> ResponseParser:
         if self._parser is None:
@@ -294,5 +295,5 @@ class UpstreamConnection(asyncio.Protocol):
             self.phase = phase
 
     def _failure(self, failure: Failure, words: str) -> SendFailed:
-        detail = f"{self.origin.host_header}: {words} {_WORDS[self.phase]}"
+        detail = f"{self.origin.host_header}: {words} {WHEN[self.phase]}"
         return SendFailed(self.phase, failure, detail)

@@ -16,6 +16,7 @@ class IdleConnections:
         self._idle_timeout = idle_timeout
         self._most = most
         self._idle: defaultdict[Origin, list[tuple[float, UpstreamConnection]]] = defaultdict(list)
+        self._timer: asyncio.TimerHandle | None = None
 
     def take(self, origin: Origin, longest_idle: float) -> UpstreamConnection | None:
         """Return the connection that was idle for the shortest time, if less than ``longest_idle``.
@@ -45,7 +46,8 @@ class IdleConnections:
         loop = asyncio.get_running_loop()
         connection.rest_idle()
         idle.append((loop.time(), connection))
-        loop.call_later(self._idle_timeout, self._close_old, connection.origin)
+        if self._timer is None:
+            self._timer = loop.call_later(self._idle_timeout, self._close_old)
 
     def close(self) -> None:
         """Close all of them."""
@@ -53,13 +55,24 @@ class IdleConnections:
             for _, connection in idle:
                 connection.abort()
         self._idle.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _close_old(self, origin: Origin) -> None:
-        limit = asyncio.get_running_loop().time() - self._idle_timeout + 0.001
-        idle = self._idle.pop(origin, [])
-        young = [entry for entry in idle if entry[0] > limit and entry[1].open]
-        for entry in idle:
-            if entry not in young:
-                entry[1].abort()
-        if young:
-            self._idle[origin] = young
+    def _close_old(self) -> None:
+        """Close those that have been idle for too long, and come back when the next one will have been."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        limit = loop.time() - self._idle_timeout + 0.001
+        for origin, idle in list(self._idle.items()):
+            young = [entry for entry in idle if entry[0] > limit and entry[1].open]
+            for entry in idle:
+                if entry not in young:
+                    entry[1].abort()
+            if young:
+                self._idle[origin] = young
+            else:
+                del self._idle[origin]
+        if self._idle:
+            oldest = min(idle[0][0] for idle in self._idle.values())
+            self._timer = loop.call_at(oldest + self._idle_timeout, self._close_old)

@@ -8,20 +8,26 @@ from collections.abc import AsyncIterator, Callable
 from onceproxy.core.messages import RawHeaders
 from onceproxy.upstream.connection import UpstreamConnection
 from onceproxy.upstream.parser import Head
+from onceproxy.upstream.writing import finish
 
 
 class UpstreamResponse:
-    """A response whose head is there; see ``ingress.ports.OpenResponse``."""
+    """A response whose head is there; see ``ingress.ports.OpenResponse``.
+
+    ``connection`` is None where it is not needed any more: ``whole`` is the body then.
+    """
 
     def __init__(
         self,
-        connection: UpstreamConnection,
+        connection: UpstreamConnection | None,
         head: Head,
-        writing: asyncio.Future[None],
+        writing: asyncio.Task[None] | None,
         let_go: Callable[[UpstreamConnection], None],
         patience: float,
+        whole: bytes | None = None,
     ) -> None:
-        self._connection: UpstreamConnection | None = connection
+        self.whole = whole
+        self._connection = connection
         self._head = head
         self._writing = writing
         self._let_go = let_go
@@ -58,16 +64,11 @@ class UpstreamResponse:
         Raises:
             SendFailed: it was cut, or a piece took too long.
         """
-        connection = self._owned()
-        pieces = connection.chunks()
-        while True:
-            try:
-                async with asyncio.timeout(self._patience):
-                    piece = await anext(pieces, None)
-            except TimeoutError:
-                raise connection.timed_out(self._patience) from None
-            if piece is None:
-                return
+        if self.whole is not None:
+            yield self.whole
+            return
+        connection, clock = self._owned(), asyncio.get_running_loop().time
+        while (piece := await connection.piece(clock() + self._patience)) is not None:
             yield piece
 
     def hijack(self) -> tuple[asyncio.Transport, bytes]:
@@ -81,8 +82,7 @@ class UpstreamResponse:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self._writing.cancel()
-        await asyncio.wait({self._writing})
+        await finish(self._writing)
         self._let_go(connection)
 
     def _owned(self) -> UpstreamConnection:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
 
-from onceproxy.core.messages import RawHeaders, Request
+from onceproxy.core.messages import RawHeaders, Request, lines_end
 from onceproxy.upstream.connection import UpstreamConnection
 
-_FORBIDDEN = (b"\r", b"\n", b"\0")
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 def request_head(
@@ -26,36 +27,86 @@ def request_head(
     if upgrade is not None:
         lines += ((b"Connection", b"Upgrade"), (b"Upgrade", upgrade))
     method = request.method.encode("ascii")
-    if any(bad in part for part in (method, request.target) for bad in (*_FORBIDDEN, b" ")) or any(
-        bad in part for line in lines for part in line for bad in _FORBIDDEN
-    ):
+    fields = b"".join([b"%s: %s\r\n" % line for line in lines])
+    head = b"%s %s HTTP/1.1\r\n%s\r\n" % (method, request.target, fields)
+    if b" " in method or b" " in request.target or not lines_end(head, len(lines) + 2):
         raise ValueError("a part of the request would end it early")
-    fields = b"".join(b"%s: %s\r\n" % line for line in lines)
-    return b"%s %s HTTP/1.1\r\n%s\r\n" % (method, request.target, fields)
+    return head
 
 
-async def write_body(
+def start_writing(
     connection: UpstreamConnection,
     head: bytes,
-    pieces: Iterator[bytes] | AsyncIterator[bytes],
+    body: bytes | Iterator[bytes] | AsyncIterator[bytes],
     *,
     chunked: bool = False,
-) -> None:
-    """Write a whole request, the head together with the first piece.
+) -> asyncio.Task[None] | None:
+    """Write a whole request: at once where its body is here, else, or as far as it does not fit, in a task.
+
+    A task that fails (the client's body ended early) ends the connection.
 
     Raises:
         SendFailed: the connection is gone.
     """
+    if not isinstance(body, bytes):
+        return _in_a_task(connection, _write(connection, head, body, chunked=chunked))
+    if chunked:
+        body = (_chunk(body) if body else b"") + LAST_CHUNK
+    if connection.send(head + body):
+        connection.all_written()
+        return None
+    return _in_a_task(connection, _end(connection))
+
+
+async def finish(writing: asyncio.Task[None] | None) -> None:
+    """End the writing of a request whose response has ended or failed; that tells more than the writing."""
+    if writing is not None and not writing.done():
+        writing.cancel()
+        await asyncio.wait({writing})
+
+
+def _in_a_task(connection: UpstreamConnection, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            connection.abort()
+
+    task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(ended)
+    return task
+
+
+async def _end(connection: UpstreamConnection) -> None:
+    await connection.drained()
+    connection.all_written()
+
+
+async def _write(
+    connection: UpstreamConnection,
+    head: bytes,
+    pieces: Iterator[bytes] | AsyncIterator[bytes],
+    *,
+    chunked: bool,
+) -> None:
+    """Write the pieces as they come, the head together with the first one."""
     pending = head
     async for piece in _each(pieces):
-        framed = b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece
-        await connection.write(pending + framed)
+        await _hand_over(connection, pending + (_chunk(piece) if chunked else piece))
         pending = b""
     if chunked:
-        pending += b"0\r\n\r\n"
+        pending += LAST_CHUNK
     if pending:
-        await connection.write(pending)
+        await _hand_over(connection, pending)
     connection.all_written()
+
+
+async def _hand_over(connection: UpstreamConnection, data: bytes) -> None:
+    if not connection.send(data):
+        await connection.drained()
+
+
+def _chunk(piece: bytes) -> bytes:
+    """Return a piece in the chunked coding (RFC 9112 §7.1)."""
+    return b"%x\r\n%s\r\n" % (len(piece), piece)
 
 
 async def _each(pieces: Iterator[bytes] | AsyncIterator[bytes]) -> AsyncIterator[bytes]:

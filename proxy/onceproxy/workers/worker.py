@@ -10,7 +10,7 @@ import structlog
 
 from onceproxy.config.load import ConfigError
 from onceproxy.guard.ports import StoreUnavailable
-from onceproxy.running import started, stopped
+from onceproxy.running import calm_collector, started, stopped
 from onceproxy.serve import Proxy, start
 from onceproxy.workers.channel import Begin, Bury, Channel, Follow, Hurry, Stop, Word
 
@@ -73,6 +73,7 @@ async def _serve(begin: Begin, channel: Channel) -> None:
         proxy = await started(starting, orders.stop, cut_short=begin.settings.database != "embedded")
         if proxy is None:
             return
+        calm_collector()
         tasks += [asyncio.create_task(work) for work in (_obey(proxy, orders), _tell(proxy, channel))]
         stop = asyncio.create_task(orders.stop.wait())
         done, _ = await asyncio.wait({stop, *tasks[1:]}, return_when=asyncio.FIRST_COMPLETED)
