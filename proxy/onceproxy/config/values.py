@@ -219,7 +219,10 @@ def check_mount_url(text: str) -> str:
         raise ValueError("it must hold no user name or password; clients send their own credentials")
     if "?" in text or "#" in text:
         raise ValueError("it must end with its path, without query (?) and fragment (#)")
-    if not _PRINTABLE.fullmatch(text) or not _is_host(host) or port == 0 or parts.netloc.endswith(":"):
+    # As it is written: what stands before or behind the brackets of an IPv6 address is in no part of the URL.
+    written = re.escape(f"[{host}]" if ":" in host else host) + "(:[0-9]+)?"
+    whole = re.fullmatch(written, parts.netloc, re.IGNORECASE) is not None
+    if not _PRINTABLE.fullmatch(text) or not _is_host(host) or port == 0 or not whole:
         raise ValueError(
             "it must be http(s)://host[:port][/path] in plain ASCII; international names in their xn-- form"
         )

@@ -123,6 +123,8 @@ def test_mount_urls(text: str) -> None:
         ("http://a/#", "without query"),
         ("http://a\n", "must be http"),
         ("http://a\\b", "must be http"),
+        ("http://0[::1]", "must be http"),
+        ("http://[::1]0", "must be http"),
     ],
 )
 def test_what_is_no_mount_url(text: str, right: str) -> None:
