@@ -121,6 +121,7 @@ async def test_a_worker_that_is_killed(
             await post(proxy.url, f"{upstream.url}/n{n}/again")
             if third in await owners(database, "/again"):
                 break
+    assert await proxy.stop() == 0
 
 
 async def test_a_stop_lets_both_end_what_they_do(
@@ -164,10 +165,15 @@ async def test_a_second_signal_hurries_both(start_proxy: StartProxy, upstream: U
     assert await proxy.ended() == 0
 
 
-async def test_a_supervisor_that_is_killed(start_proxy: StartProxy, upstream: Upstream) -> None:
+async def test_a_supervisor_that_is_killed(
+    start_proxy: StartProxy, upstream: Upstream, tmp_path: Path
+) -> None:
     gate = asyncio.Event()
     upstream.will(after(gate, answer()))
-    proxy = await start_proxy(arguments=TWO)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    proxy = await start_proxy(arguments=TWO, environment={"TMPDIR": str(scratch)})
+    assert list(scratch.iterdir())
     assert proxy.process is not None
     paying = asyncio.create_task(post(proxy.url, f"{upstream.url}/charges"))
     await upstream.arrived(1)
@@ -178,17 +184,25 @@ async def test_a_supervisor_that_is_killed(start_proxy: StartProxy, upstream: Up
 
     assert (await paying).status == 201
     assert await proxy.ended() == -signal.SIGKILL  # and nobody is left who holds its stderr
+    assert not list(scratch.iterdir())
     where = urlsplit(proxy.url)
     with socket.create_server((str(where.hostname), where.port or 0)):
         pass
 
 
-async def test_a_reload_reaches_both_and_who_comes_later(
+async def test_who_is_silent_is_not_ready_and_a_reload_reaches_all(
     start_proxy: StartProxy, upstream: Upstream, tmp_path: Path
 ) -> None:
-    proxy = await start_proxy(arguments=TWO)
+    proxy = await start_proxy(arguments=TWO, config="limits: {lease: 1s}\n")
     assert proxy.process is not None
     file = tmp_path / "data" / "onceproxy.yaml"
+    workers = workers_of(proxy)
+    for signalled, status in ((signal.SIGSTOP, 503), (signal.SIGCONT, 200)):
+        for pid in workers:
+            os.kill(pid, signalled)
+        async with asyncio.timeout(PATIENCE):
+            while (await ask(proxy.admin_url, a_request("GET", "/readyz"))).status != status:
+                await asyncio.sleep(0.01)
 
     async def mounted() -> bool:
         asked = [asyncio.create_task(ask(proxy.url, a_request("GET", "/there/x"))) for _ in range(COPIES)]

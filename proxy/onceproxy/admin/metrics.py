@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -123,6 +125,15 @@ class Metrics:
     def page(self) -> bytes:
         """Return all that was counted in the text format of Prometheus."""
         return generate_latest(self._registry)
+
+
+def remove_files() -> None:
+    """Remove what this process has counted in files, and their directory if no other process counts there."""
+    directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    with suppress(OSError):
+        for path in directory.glob(f"*_{os.getpid()}.db"):
+            path.unlink()
+        directory.rmdir()
 
 
 class SummedMetrics:

@@ -8,6 +8,7 @@ import socket
 
 import structlog
 
+from onceproxy.admin.metrics import remove_files
 from onceproxy.config.load import ConfigError
 from onceproxy.guard.ports import StoreUnavailable
 from onceproxy.running import calm_collector, started, stopped
@@ -27,6 +28,7 @@ class _Orders:
         self.grace = grace
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
+        self.alone = False
         self.pending: asyncio.Queue[Follow | Bury] = asyncio.Queue()
 
     async def hear(self) -> None:
@@ -40,6 +42,7 @@ class _Orders:
                     self.stop.set()
                 case Hurry():
                     self.hurry.set()
+        self.alone = True
         if not self.stop.is_set():
             log.warning("supervisor-gone", hint="this worker stops, as if it had been told to")
         self.stop.set()
@@ -85,6 +88,8 @@ async def _serve(begin: Begin, channel: Channel) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if orders.alone:
+            remove_files()  # nobody is left to sum them up
 
 
 async def _obey(proxy: Proxy, orders: _Orders) -> None:

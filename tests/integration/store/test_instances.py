@@ -84,8 +84,9 @@ async def test_a_clean_stop_hands_over_at_once(open_store: OpenStore) -> None:
     assert not leaving.may_send()
 
 
-async def test_a_killed_process_is_found_out_at_the_next_start(
-    open_store: OpenStore, database_url: str, tmp_path: Path, history: History
+@pytest.mark.parametrize("told", [False, True], ids=["at the next start", "by a neighbour that is told"])
+async def test_a_killed_process_is_found_out(
+    open_store: OpenStore, database_url: str, tmp_path: Path, history: History, told: bool
 ) -> None:
     program = f"""
 import asyncio, sys
@@ -114,14 +115,18 @@ asyncio.run(main())
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
 
-    restarted = await open_store(data_dir=tmp_path)
-    receipt = await restarted.read(an_action().request_id)
+    if told:
+        await neighbour.bury_the_dead()
+        found_by = neighbour
+    else:
+        found_by = await open_store(data_dir=tmp_path)
+    receipt = await found_by.read(an_action().request_id)
 
     assert receipt is not None
     assert receipt.state is State.IN_DOUBT
     assert await history(an_action().request_id) == ["claimed", "lost"]
     locks = {path.name for path in (tmp_path / "instances").iterdir()}
-    assert locks == {f"{neighbour.instance}.lock", f"{restarted.instance}.lock"}
+    assert locks == {f"{neighbour.instance}.lock", f"{found_by.instance}.lock"}
 
 
 def test_only_a_lock_that_can_be_had_tells_of_a_death(tmp_path: Path) -> None:

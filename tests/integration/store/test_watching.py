@@ -41,6 +41,18 @@ async def test_a_settlement_wakes_the_watchers_of_both_stores(
             await waiting
 
 
+async def test_the_end_of_an_instance_is_news_of_all_that_it_may_have_claimed(open_store: OpenStore) -> None:
+    leaving, staying = await open_store(), await open_store()
+    with staying.watch(an_action("theirs").request_id) as watch:
+        await watch.news(0.3)
+        waiting = asyncio.create_task(watch.news(LONG))
+
+        await leaving.close()
+
+        async with asyncio.timeout(SOON):
+            await waiting
+
+
 async def test_what_is_settled_together_is_news_of_each(open_store: OpenStore) -> None:
     here, there = await open_store(), await open_store()
     held = [await claim(here, name) for name in ("a", "b", "c")]
