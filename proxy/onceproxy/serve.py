@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
 
-from onceproxy.admin.door import Door
 from onceproxy.admin.listener import AdminListener
 from onceproxy.admin.metrics import Metrics
-from onceproxy.config.encryption import BadKey, read_keys
-from onceproxy.config.exposure import Unguarded, who_may_enter
-from onceproxy.config.limits import Limits
-from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Settings
-from onceproxy.config.routing import egress_rules, route_table
-from onceproxy.config.wording import dotted
+from onceproxy.config.routing import egress_rules
 from onceproxy.core.passwords import PlainPassword
-from onceproxy.core.users import Users
 from onceproxy.guard.draining import Draining
-from onceproxy.guard.guard import Guard, GuardLimits
+from onceproxy.guard.guard import Guard
 from onceproxy.guard.room import Room
 from onceproxy.ingress.authority import Authority
-from onceproxy.ingress.handler import IngressRules
 from onceproxy.ingress.leaves import LeafCerts
-from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.listener import Listener
-from onceproxy.ingress.targets import parse_mounts
 from onceproxy.listening import listen
-from onceproxy.sealing.keyring import Keyring
 from onceproxy.spool.directory import SpoolDirectory
 from onceproxy.store.embedded import start_embedded
 from onceproxy.store.postgres import PostgresStore
 from onceproxy.tls_setup import ca_directory, credential_of, local_authority, upstream_tls
 from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
 from onceproxy.upstream.egress import Gate
+from onceproxy.wiring import (
+    admin_door,
+    client_limits,
+    doors,
+    guard_limits,
+    ingress_rules,
+    keyring_of,
+    spool_directory,
+    via_name,
+)
 
 log = structlog.get_logger("onceproxy")
 
@@ -122,81 +118,6 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
-
-
-def doors(settings: Settings) -> tuple[Users, str | None]:
-    """Return who may use the proxy, and what opens the admin listener. Raises ``ConfigError``."""
-    try:
-        return who_may_enter(settings, os.environ)
-    except Unguarded as error:
-        raise ConfigError([f"{dotted(key)}: {what}" for key, what in error.wrong]) from None
-
-
-def ingress_rules(settings: Settings, users: Users) -> IngressRules:
-    """Return what a configuration says of requests."""
-    return IngressRules(
-        request_body=settings.limits.request_body,
-        routes=route_table(settings),
-        mounts=parse_mounts(dict(settings.mounts)),
-        users=users,
-    )
-
-
-def check_rules(settings: Settings) -> None:
-    """Make sure that a proxy could follow these settings. Raises ``ConfigError``."""
-    ingress_rules(settings, doors(settings)[0])
-    egress_rules(settings)
-
-
-def guard_limits(limits: Limits) -> GuardLimits:
-    """Return what a configuration says of the guard's patience and room."""
-    return GuardLimits(
-        receipt_body=limits.receipt_body,
-        executions=limits.executions,
-        executions_per_user=limits.executions_per_user,
-        queue=limits.queue,
-        queue_timeout=limits.queue_timeout,
-        waiters=limits.waiters,
-        waiters_per_action=limits.waiters_per_action,
-    )
-
-
-def client_limits(limits: Limits) -> ClientLimits:
-    """Return what a configuration says of clients' connections: what goes by the same names there."""
-    return ClientLimits(**{field.name: getattr(limits, field.name) for field in fields(ClientLimits)})
-
-
-def admin_door(settings: Settings, token: str | None) -> Door:
-    """Return what keeps strangers out of the admin listener; its own name is one that it is known by."""
-    return Door(token, (*settings.admin.hosts, settings.admin.listen.host), time.time)
-
-
-def via_name(settings: Settings, authority: Authority) -> bytes | None:
-    """Return what this proxy is called in Via: as configured, or by a name that each local CA gives."""
-    if isinstance(settings.via, str):
-        return settings.via.encode("ascii")
-    # Two of different installations may pass on to one another; and a replay is the same after a restart.
-    digest = hashlib.sha256(b"via" + authority.fingerprint.encode("ascii")).hexdigest()
-    return f"onceproxy-{digest[:8]}".encode("ascii") if settings.via else None
-
-
-def keyring_of(settings: Settings) -> Keyring:
-    """Return the keys of stored answers. They were looked at when the settings were loaded.
-
-    Raises:
-        ConfigError: one of them is not there any more.
-    """
-    keys = []
-    for at, found in read_keys(settings.encryption, os.environ):
-        if isinstance(found, BadKey):
-            raise ConfigError([f"encryption.keys[{at}].{found.place}: {found}"])
-        keys.append(found)
-    return Keyring(keys)
-
-
-def spool_directory(settings: Settings) -> Path:
-    """Return where answers wait that the database does not take."""
-    return settings.data_dir.absolute() / "spool"
 
 
 async def start(settings: Settings, guest: Guest | None = None, place: Place | None = None) -> Proxy:

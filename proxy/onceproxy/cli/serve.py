@@ -37,6 +37,7 @@ def serve(settings: Settings, source: Source, grace: float) -> None:
     """Run the proxy until SIGTERM or SIGINT; a second one does not wait for what is in flight.
 
     SIGHUP, or a change of the configuration file, has routes, presets, defaults, mounts and users read again.
+    With several workers all of this holds for all of them.
     """
     logs.configure()
     with startup_errors(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -19,7 +19,8 @@ from onceproxy.admin.metrics import SummedMetrics
 from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Settings
 from onceproxy.listening import listen, port_taken, url_of
-from onceproxy.serve import GRACE, Place, admin_door, check_rules, doors
+from onceproxy.serve import GRACE, Place
+from onceproxy.wiring import admin_door, check_rules, doors
 from onceproxy.workers.channel import Begin, Bury, Follow, Hurry, Stop
 from onceproxy.workers.port import SPREADS, SharedPort
 from onceproxy.workers.process import WorkerFailed, WorkerProcess

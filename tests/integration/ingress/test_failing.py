@@ -21,7 +21,7 @@ from onceproxy.guard.ports import NoMeter
 from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.listener import Listener
 from onceproxy.ingress.ports import OpenResponse
-from onceproxy.serve import ingress_rules
+from onceproxy.wiring import ingress_rules
 from raw_client import a_request, connected
 from simulated_store import SimulatedStore
 

@@ -17,8 +17,8 @@ from onceproxy.core.hygiene import end_to_end, storable
 from onceproxy.core.messages import BytesBody, Response
 from onceproxy.core.receipts import RequestId, Source
 from onceproxy.guard.ports import Resolution
-from onceproxy.serve import keyring_of
 from onceproxy.store.operator import NotPossible, operating, resolve_by_hand
+from onceproxy.wiring import keyring_of
 
 STATUS = 200  # of a response that nobody gave a status
 

@@ -21,8 +21,8 @@ from onceproxy.core.messages import Body
 from onceproxy.core.receipts import Receipt, RequestId, Source
 from onceproxy.core.states import State
 from onceproxy.guard.ports import Unreadable
-from onceproxy.serve import keyring_of
 from onceproxy.store.catalogue import Catalogue, EventRow
+from onceproxy.wiring import keyring_of
 
 SOURCES = {
     Source.PROBE: "the probe's, in place of the one that was lost",
