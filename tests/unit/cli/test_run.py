@@ -63,6 +63,12 @@ while True:
 """
 
 
+def _forget_who_ignored_signals() -> None:
+    """A shell starts what it runs in the background with these ignored, and children inherit it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def run(tmp_path: Path, database_url: str) -> Iterator[Run]:
     """Starts `onceproxy run` with more arguments; those that still run at the end are killed."""
@@ -81,6 +87,7 @@ def run(tmp_path: Path, database_url: str) -> Iterator[Run]:
                 "stderr": subprocess.PIPE,
                 "text": True,
                 "start_new_session": True,  # so that what it starts can be ended with it
+                "preexec_fn": _forget_who_ignored_signals,
                 **options,
             },
         )
@@ -249,7 +256,12 @@ def test_signals_are_passed_on(run: Run, number: signal.Signals) -> None:
 def test_a_hangup_that_is_ignored_stays_so(run: Run) -> None:
     """As under nohup."""
     script = "import signal; print(signal.getsignal(signal.SIGHUP).name, signal.getsignal(signal.SIGINT))"
-    process = run(*("--", *PYTHON, script), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+
+    def ignore_hangups() -> None:
+        _forget_who_ignored_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    process = run(*("--", *PYTHON, script), preexec_fn=ignore_hangups)
     code, out, _ = outcome(process)
     assert code == 0
     assert out.startswith("SIG_IGN <built-in function default_int_handler>")
@@ -260,6 +272,7 @@ def test_a_key_of_the_terminal_is_one_signal(run: Run) -> None:
     controller, terminal = pty.openpty()
 
     def take_terminal() -> None:
+        _forget_who_ignored_signals()
         os.close(os.open(os.ttyname(terminal), os.O_RDWR))  # becomes the session's terminal
 
     process = run("--", *PYTHON, COUNT_SIGNALS, stdin=terminal, preexec_fn=take_terminal)
