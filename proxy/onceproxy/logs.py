@@ -11,6 +11,7 @@ from contextlib import suppress
 import structlog
 
 from onceproxy.core.masking import masked_text
+from onceproxy.core.visible import visible
 
 MAX_CAUSES = 10  # of an exception that are told
 
@@ -28,6 +29,15 @@ def in_words(exc_info: structlog.typing.ExcInfo) -> str:
         told.append(f"{frames}{type(error).__name__}: {words}")
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "\nbecause of\n".join(told)
+
+
+def renderers(*, terminal: bool) -> list[structlog.typing.Processor]:
+    """Return what makes text of an event: a line of JSON, or one for people that a terminal only shows."""
+    # Not the default, which on a terminal shows the values of local variables: bodies, headers, keys.
+    exceptions = structlog.processors.ExceptionRenderer(in_words)
+    if terminal:
+        return [exceptions, _visible, structlog.dev.ConsoleRenderer()]
+    return [exceptions, _as_json]
 
 
 class _Unfailing(structlog.WriteLogger):
@@ -50,12 +60,10 @@ def configure(level: int = logging.INFO) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # Not the default, which on a terminal shows the values of local variables: bodies, headers, keys.
-    exceptions = structlog.processors.ExceptionRenderer(in_words)
-    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else _as_json
+    render = renderers(terminal=sys.stderr.isatty())
     logger = _Unfailing(sys.stderr)
     structlog.configure(
-        processors=[*shared, exceptions, render],
+        processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: logger,
         cache_logger_on_first_use=True,
@@ -64,13 +72,21 @@ def configure(level: int = logging.INFO) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, exceptions, render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))
     logging.getLogger("onceproxy").setLevel(level)
+
+
+def _visible(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what does not print. All but text is shown by its ``repr``, which does so by itself."""
+    return {
+        name: visible(value, keep="\n" if name == "exception" else "") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
 
 
 def _as_json(_: object, __: str, event: structlog.typing.EventDict) -> str:

@@ -1,10 +1,11 @@
-"""What an exception says in the log: where it came from, and no row, no local variable, no token."""
+"""What the log says: of an exception no row, local variable or token; of others' text no line or command."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import structlog
 from asyncpg import CheckViolationError
 
-from onceproxy.logs import configure, in_words
+from onceproxy.logs import configure, in_words, renderers
 
 
 @pytest.fixture
@@ -85,3 +86,38 @@ def _told(error: Exception, secret: str) -> str:
             raise error from first
     except type(error) as caught:
         return in_words((type(caught), caught, caught.__traceback__))
+
+
+PLANTED = "a\r\nb\x1b]0;owned\x07\x1b[2J\x9b2J\x00\x7f\u2028\u202e\udc85"
+NAMES = ("url", "host", "method", "route", "reason", "user", "error", "hint", "addresses", "file", "event")
+
+
+def _rendered(event: dict[str, object], *, terminal: bool) -> str:
+    for processor in renderers(terminal=terminal):
+        event = processor(None, "warning", event)  # type: ignore[assignment]
+    return str(event)
+
+
+def _with_everything_planted() -> dict[str, object]:
+    event: dict[str, object] = dict.fromkeys(NAMES, PLANTED)
+    event["addresses"] = [PLANTED]
+    event["problems"] = {PLANTED: PLANTED}
+    event["exc_info"] = ValueError(PLANTED)
+    return event
+
+
+def test_whatever_is_logged_is_one_line_of_json() -> None:
+    line = _rendered(_with_everything_planted(), terminal=False)
+
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["url"] == PLANTED
+
+
+def test_a_terminal_gets_no_control_character_of_others() -> None:
+    shown = _rendered(_with_everything_planted(), terminal=True)
+
+    ours = re.sub(r"\x1b\[[0-9;]*m", "", shown)  # the renderer's colours; none is among what was planted
+    assert [one for one in ours if not one.isprintable() and one != "\n"] == []
+    assert ours.count("\n") == 1  # between what happened and the exception
+    assert r"a\r\nb\x1b]0;owned\x07" in ours

@@ -21,7 +21,9 @@ async def actions(open_store: OpenStore, database_url: str, monkeypatch: pytest.
     """Four actions, the newest last; the commands find their database in the environment."""
     monkeypatch.setenv("ONCEPROXY_DATABASE", database_url)
     store = await open_store()
-    answer = a_response(201, BODY, ((b"X-A", b"[bold]1[/]"), (b"x-a", b"caf\xe9")))
+    answer = a_response(
+        201, BODY, ((b"X-A", b"[bold]1[/]"), (b"x-a", b"caf\xe9"), (b"x-b", b"\x9b2J\x1b[2J"))
+    )
     for name, url, settlement in (
         ("done", LONG, completed(answer)),
         ("large", "https://api.example.com/[red]large[/]", completed(keep_body=False)),
@@ -120,6 +122,7 @@ def test_a_receipt_is_shown(onceproxy: Invoke) -> None:
     assert "response: 201 Created (256 bytes)" in lines
     assert "  X-A: [bold]1[/]" in lines
     assert "  x-a: café" in lines
+    assert r"  x-b: \x9b2J\x1b[2J" in lines  # would clear the terminal
     assert "evidence: body-received" in lines
     history = lines[lines.index("history (UTC)") + 1 :]
     assert [line.split(" ", 4)[4] for line in history] == [
@@ -139,7 +142,11 @@ def test_a_receipt_for_programs(onceproxy: Invoke) -> None:
     document = json.loads(onceproxy("receipts", "show", id_of("done"), "--json").stdout)
 
     assert (document["request_id"], document["state"]) == (id_of("done"), "completed")
-    assert document["response"]["headers"] == [["X-A", "[bold]1[/]"], ["x-a", "café"]]
+    assert document["response"]["headers"] == [
+        ["X-A", "[bold]1[/]"],
+        ["x-a", "café"],
+        ["x-b", "\x9b2J\x1b[2J"],
+    ]
     assert document["response"]["body_kept"] is True
     assert [event["kind"] for event in document["events"]] == ["claimed", "completed"]
     unknown = json.loads(onceproxy("receipts", "show", id_of("unknown"), "--json").stdout)

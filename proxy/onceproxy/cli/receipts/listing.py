@@ -20,6 +20,7 @@ from onceproxy.cli.receipts.wording import COLOURS, age, plain
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
 from onceproxy.core.states import State
+from onceproxy.core.visible import visible
 from onceproxy.store.catalogue import LIMIT, Catalogue, ReceiptRow
 
 
@@ -73,7 +74,7 @@ def _print_table(rows: list[ReceiptRow]) -> None:
             status,
             age(row.changed_at),
             str(row.request_id),
-            escape(f"{row.method} {row.url}"),
+            escape(visible(f"{row.method} {row.url}")),
         )
     unlimited = console.options.update(max_width=sys.maxsize)
     console.width = Measurement.get(console, unlimited, table).maximum

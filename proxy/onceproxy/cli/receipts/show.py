@@ -20,6 +20,7 @@ from onceproxy.config.model import Settings
 from onceproxy.core.messages import Body
 from onceproxy.core.receipts import Receipt, RequestId, Source
 from onceproxy.core.states import State
+from onceproxy.core.visible import visible
 from onceproxy.guard.ports import Unreadable
 from onceproxy.store.catalogue import Catalogue, EventRow
 from onceproxy.wiring import keyring_of
@@ -66,16 +67,16 @@ def _print_receipt(receipt: Receipt, events: tuple[EventRow, ...]) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{receipt.request_id}[/]", soft_wrap=True)
     console.print(f"[{COLOURS[receipt.state]}]{receipt.state}[/], attempt {receipt.attempt}, {receipt.kind}")
-    console.print(f"{receipt.method} {receipt.url}", soft_wrap=True, markup=False)
+    console.print(visible(f"{receipt.method} {receipt.url}"), soft_wrap=True, markup=False)
     _print_response(console, receipt)
     evidence = ", ".join(part for part in (receipt.phase, receipt.failure, receipt.detail) if part)
     if evidence:
-        console.print(f"evidence: {evidence}", soft_wrap=True, markup=False)
+        console.print(f"evidence: {visible(evidence)}", soft_wrap=True, markup=False)
     console.print("\nhistory (UTC)")
     for event in events:
         words = " ".join(part for part in (event.reason, event.phase, event.detail) if part)
         line = f"  {event.at:%Y-%m-%d %H:%M:%S} {event.kind}, attempt {event.attempt} {words}"
-        console.print(line.rstrip(), soft_wrap=True, markup=False)
+        console.print(visible(line.rstrip()), soft_wrap=True, markup=False)
     for line in _next_steps(receipt):
         console.print(line, soft_wrap=True, markup=False)
 
@@ -91,10 +92,11 @@ def _print_response(console: Console, receipt: Receipt) -> None:
         size += "; cut off: only a part of the response, as far as it had arrived"
     if receipt.source in SOURCES:
         size += f"; {SOURCES[receipt.source]}"
-    reason = receipt.response.reason.decode("latin-1")
+    reason = visible(receipt.response.reason.decode("latin-1"))
     console.print(f"response: {receipt.response.status} {reason} ({size})", soft_wrap=True, markup=False)
     for name, value in receipt.response.headers:
-        console.print(f"  {name.decode('latin-1')}: {value.decode('latin-1')}", soft_wrap=True, markup=False)
+        line = visible(f"{name.decode('latin-1')}: {value.decode('latin-1')}")
+        console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
 def _next_steps(receipt: Receipt) -> tuple[str, ...]:
