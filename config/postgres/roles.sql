@@ -1,5 +1,5 @@
--- Two roles, so that no proxy can rewrite what it has written down: `onceproxy_owner` owns the tables and only ever
--- migrates, `onceproxy` is what proxies log in as. `onceproxy_auditor` reads the history and no response.
+-- Two roles, so that no proxy can rewrite what it has written down: `onceproxy_owner` owns the tables, and is
+-- for `onceproxy migrate` and `onceproxy rekey`; `onceproxy` is what proxies log in as. `onceproxy_auditor` reads the history and no response.
 -- Run it once, as a superuser, in the database that holds the receipts; then `\password onceproxy` and
 -- `\password onceproxy_owner`. See docs/operating.md.
 CREATE ROLE onceproxy_owner LOGIN;

@@ -12,12 +12,15 @@ import pytest
 
 from onceproxy.core.receipts import Claim
 from onceproxy.core.states import State
-from onceproxy.store.errors import StoreError
+from onceproxy.sealing.keyring import Key, Keyring
+from onceproxy.store.errors import SecretUnreadable, StoreError
 from onceproxy.store.migrating import migrate_database
 from onceproxy.store.operator import operating, purge
 from onceproxy.store.postgres import PostgresStore
+from onceproxy.store.rekeying import rekey
+from onceproxy.store.shared_key import rekey_shared_key
 from onceproxy.store.statements import Statement, all_statements
-from stores import an_action, completed
+from stores import a_response, an_action, completed
 
 SCRIPTS = Path(__file__).parents[2] / "config" / "postgres"
 ROLES = ("onceproxy", "onceproxy_owner", "onceproxy_auditor")
@@ -152,3 +155,23 @@ async def test_the_grants_may_be_repeated(roles: Roles) -> None:
     await _run(roles.owner, (SCRIPTS / "grants.sql").read_text())
     async with await PostgresStore.open(roles.proxy, pool_size=2) as store:
         assert isinstance(await store.claim(an_action()), Claim)
+
+
+async def test_the_owner_rekeys_and_proxies_go_on(roles: Roles) -> None:
+    keyring = Keyring([Key("k1", b"1" * 32)])
+    async with await PostgresStore.open(roles.proxy, pool_size=2) as store:
+        claim = await store.claim(an_action())
+        assert isinstance(claim, Claim)
+        await store.settle(claim, completed())
+    async with operating(roles.proxy) as connections:
+        with pytest.raises(SecretUnreadable, match="as the owner"):
+            await rekey_shared_key(connections, keyring)
+
+    async with operating(roles.owner) as connections:
+        assert await rekey_shared_key(connections, keyring)
+        assert (await rekey(connections, keyring, rest=0)).rewritten == 1
+
+    async with await PostgresStore.open(roles.proxy, pool_size=2, keyring=keyring) as store:
+        receipt = await store.read(claim.request_id)
+    assert receipt is not None
+    assert receipt.response == a_response()
