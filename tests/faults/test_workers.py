@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -240,17 +241,16 @@ async def test_who_is_silent_is_not_ready_and_a_reload_reaches_all(
     assert await proxy.stop() == 0
 
 
-async def test_they_share_the_embedded_database(
-    start_proxy: StartProxy, upstream: Upstream, tmp_path: Path
-) -> None:
-    proxy = await start_proxy(database="embedded", arguments=TWO)
-    replies = await asyncio.gather(*(post(proxy.url, f"{upstream.url}/charges") for _ in range(COPIES)))
+async def test_they_share_the_embedded_database(start_proxy: StartProxy, upstream: Upstream) -> None:
+    # Not below pytest's own directory, which each session that starts closes to the server's user.
+    with tempfile.TemporaryDirectory(prefix="onceproxy-") as directory:
+        proxy = await start_proxy(database="embedded", data_dir=Path(directory), arguments=TWO)
+        replies = await asyncio.gather(*(post(proxy.url, f"{upstream.url}/charges") for _ in range(COPIES)))
 
-    assert sum(not reply.replayed for reply in replies) == 1
-    assert upstream.executions == 1
-    assert (await ask(proxy.admin_url, a_request("GET", "/readyz"))).status == 200
-    assert await proxy.stop() == 0
-    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+        assert sum(not reply.replayed for reply in replies) == 1
+        assert upstream.executions == 1
+        assert await proxy.stop() == 0
+        assert not (Path(directory) / "postgres" / "postmaster.pid").exists()
 
 
 @pytest.mark.parametrize("sharing", [False, True], ids=["by another program", "by workers of another"])
