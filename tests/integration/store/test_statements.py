@@ -1,14 +1,20 @@
-"""SQL files: each statement described, and each hot one tied to one receipt."""
+"""SQL files: each statement described, each hot one tied to one receipt, and no SQL but theirs."""
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 import asyncpg
 import pytest
 
+from onceproxy import store
 from onceproxy.store.statements import Statement, all_statements, parse, sql
 
+SOURCES = sorted(Path(*store.__path__).glob("*.py"))
+ASKING = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "prepare", "cursor"}
+FROM_FILES = re.compile(r"sql\([\w\"']+\)|migration\.text")  # by its name; values are bound
 HOT = {"claims", "settlements", "reading", "parts"}
 EVERY = list(all_statements().values())
 
@@ -59,3 +65,29 @@ def test_no_statement_leaves_anything_behind_in_its_session() -> None:
     )
 
     assert [statement.name for statement in EVERY if leaves.search(statement.text)] == []
+
+
+def asked_in(source: str) -> list[str]:
+    """What is said to the database: the first argument of each call that asks it."""
+    return [
+        ast.unparse(node.args[0])
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKING
+    ]
+
+
+def test_nothing_is_said_to_the_database_but_what_the_files_hold() -> None:
+    asked = [words for path in SOURCES for words in asked_in(path.read_text("utf-8"))]
+
+    assert len(asked) > 15
+    assert [words for words in asked if not FROM_FILES.fullmatch(words)] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["c.execute(f'SELECT {x}')", "c.fetch('SELECT ' + x)", "c.fetchrow(sql('read') + x)", "c.fetchval(x)"],
+)
+def test_what_is_put_together_is_found(source: str) -> None:
+    [words] = asked_in(source)
+
+    assert not FROM_FILES.fullmatch(words)
