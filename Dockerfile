@@ -2,6 +2,7 @@
 # Two stages: the wheel is built in the first, and only what runs it is in the second. The image expects a database
 # of its own (ONCEPROXY_DATABASE); the embedded one is for a person's machine. And it expects users in a configuration
 # (docs/users.md), or ONCEPROXY_INSECURE_LISTEN=true where only this machine reaches the port.
+# It sends to public addresses only; private ones have to be named in egress.allow (docs/egress.md).
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./

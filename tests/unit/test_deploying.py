@@ -9,9 +9,13 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from onceproxy.cli import main
+from onceproxy.config.egress import Egress, egress_policy
+from onceproxy.core.addresses import parse_address
+from onceproxy.core.egress import Way
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "config" / "systemd" / "onceproxy.service"
@@ -80,3 +84,23 @@ def test_the_image_runs_as_nobody_special() -> None:
     assert user is not None
     assert user[1] == "10001:10001"  # by number: Kubernetes can't tell that a name is not root
     assert last_stage.index("USER ") < last_stage.index("ENTRYPOINT")
+
+
+def test_what_the_compose_file_says_lets_a_container_reach_its_neighbours() -> None:
+    said = re.search(r"`(egress: \{.*?\})`", (ROOT / "compose.yaml").read_text())
+    assert said is not None
+    section = Egress.model_validate(yaml.safe_load(said[1])["egress"])
+    beyond_loopback = egress_policy(section, at_home=False, own_ports=frozenset())
+    untold = egress_policy(Egress(), at_home=False, own_ports=frozenset())
+
+    def goes(address: str) -> tuple[bool, bool]:
+        parsed = parse_address(address)
+        assert parsed is not None
+        with_it, without = (
+            rules.judge_address("api", parsed, 8000, Way.HTTP).allowed for rules in (beyond_loopback, untold)
+        )
+        return with_it, without
+
+    assert goes("172.18.0.3") == (True, False)
+    assert goes("8.8.8.8") == (True, True)
+    assert goes("169.254.169.254") == goes("127.0.0.1") == (False, False)
