@@ -89,6 +89,9 @@ async def test_two_serve_one_port_as_one(
     assert len(workers) == 2
     assert await owners(database, "/own") == set(workers)
 
+    for own in (proxy.url, proxy.admin_url):
+        assert (await post(proxy.url, f"{own}/metrics")).slug == "egress-denied"
+
     await post(proxy.url, f"{upstream.url}/seen")
     await asyncio.gather(*(post(proxy.url, f"{upstream.url}/seen") for _ in range(COPIES)))
     assert await observed(proxy) == COPIES
