@@ -28,7 +28,11 @@ async def relay(database_url: str, tmp_path: Path) -> AsyncIterator[Relay]:
 @pytest.fixture
 async def store(relay: Relay, open_store: OpenStore) -> PostgresStore:
     """A store behind the relay, whose statements are prepared, so that each is one request; no heartbeat."""
-    store = await open_store(relay.url, pool_size=2, lease=600, heartbeat=200, patience=2)
+    return await behind(relay, open_store, patience=2)
+
+
+async def behind(relay: Relay, open_store: OpenStore, patience: float) -> PostgresStore:
+    store = await open_store(relay.url, pool_size=2, lease=600, heartbeat=200, patience=patience)
     claim = await store.claim(an_action("warm"))
     assert isinstance(claim, Claim)
     await store.settle(claim, completed())
@@ -120,9 +124,10 @@ async def test_a_claim_that_was_given_up_is_given_back_when_the_database_is_back
 
 
 async def test_a_claim_that_ends_in_a_mistake_of_ours_is_given_back(
-    store: PostgresStore, relay: Relay, database: asyncpg.Connection, history: History
+    open_store: OpenStore, relay: Relay, database: asyncpg.Connection, history: History
 ) -> None:
     """Its first try was committed and its answer lost; somebody changes the tables before the second one."""
+    store = await behind(relay, open_store, patience=60)  # it must not give up before the tables have changed
     relay.cuts += FROM_THEN_ON
     claiming = asyncio.create_task(store.claim(an_action()))
     async with asyncio.timeout(10):
