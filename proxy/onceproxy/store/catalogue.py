@@ -17,11 +17,10 @@ from onceproxy.guard.ports import Unreadable
 from onceproxy.sealing.answers import opened_part, opened_receipt
 from onceproxy.sealing.bodies import plain_size
 from onceproxy.sealing.keyring import Keyring
-from onceproxy.store.connection import connect_patiently, describe
-from onceproxy.store.errors import SchemaMissing
+from onceproxy.store.connection import connect_patiently
 from onceproxy.store.parts import joined
 from onceproxy.store.rows import receipt_of
-from onceproxy.store.schema import all_migrations, read_version
+from onceproxy.store.schema import all_migrations, never_used, read_version
 from onceproxy.store.statements import sql
 
 LIMIT = 50  # receipts in a list, unless asked otherwise
@@ -106,9 +105,7 @@ class Catalogue:
         connection = await connect_patiently(url, connect_timeout)
         try:
             if await read_version(connection) < len(all_migrations()):
-                raise SchemaMissing(
-                    f"{describe(url)} holds no receipts of this version yet: run `onceproxy migrate`"
-                )
+                raise never_used(url)
         except BaseException:
             connection.terminate()
             raise

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onceproxy.store.connection import Connections, connect_patiently, describe
-from onceproxy.store.errors import SchemaMissing
+from onceproxy.store.connection import Connections, connect_patiently
 from onceproxy.store.retention import Collected, collect
-from onceproxy.store.schema import all_migrations, read_version
+from onceproxy.store.schema import all_migrations, never_used, read_version
 from onceproxy.store.sweeping import forget_instances, sweep
 
 
@@ -36,7 +35,7 @@ async def clean_database(url: str, *, connect_timeout: float = 30.0) -> Cleaned:
     finally:
         connection.terminate()
     if version < len(all_migrations()):
-        raise SchemaMissing(f"{describe(url)} holds no receipts of this version yet: run `onceproxy migrate`")
+        raise never_used(url)
     connections = await Connections.open(url, 2)
     try:
         return Cleaned(

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 import asyncpg
 
+from onceproxy.store.connection import describe
 from onceproxy.store.errors import RoleTooWeak, SchemaMissing, SchemaTooNew
 from onceproxy.store.statements import sql
 
@@ -101,3 +102,11 @@ async def _apply(connection: asyncpg.Connection) -> int:
             await connection.execute(migration.text, timeout=MIGRATION_TIMEOUT)
             await connection.execute(sql("add_version"), migration.version, migration.name)
     return len(all_migrations()) - done
+
+
+def never_used(url: str) -> SchemaMissing:
+    """Return what is wrong with a database that no proxy of this version has used: often a wrong one."""
+    return SchemaMissing(
+        f"{describe(url)} holds no receipts of this version yet: name the database of the proxy "
+        "(--config, --data-dir or --database, as it was started with), or run `onceproxy migrate`"
+    )

@@ -97,7 +97,7 @@ class Gate:
             way=way.value,
             addresses=addresses,
         )
-        detail = f"{host}: egress is denied by the rule {verdict.rule}: {verdict.words}. Nothing was sent."
+        detail = f"{host}: nothing was sent, as egress is denied by the rule {verdict.rule}: {verdict.words}"
         return SendFailed(WirePhase.RESOLVING, Failure.EGRESS_DENIED, detail, rule=verdict.rule.value)
 
 

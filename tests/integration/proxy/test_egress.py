@@ -37,6 +37,7 @@ async def test_an_action_is_released_and_told_which_rule(
     problem = reply.problem()
     assert (reply.status, reply.slug, problem["rule"]) == (403, "egress-denied", "loopback")
     assert "egress.private_networks" in problem["detail"]
+    assert ".." not in problem["detail"]
     assert "127.0.0.1" not in reply.body.decode()
     assert "::1" not in reply.body.decode()
     assert reply.one("Proxy-Status") == "onceproxy;error=destination_ip_prohibited"

@@ -92,5 +92,5 @@ async def test_looking_changes_nothing(database_url: str, database: asyncpg.Conn
 
 
 async def test_a_database_that_was_never_used(empty_database_url: str) -> None:
-    with pytest.raises(SchemaMissing, match="migrate"):
+    with pytest.raises(SchemaMissing, match=r"--data-dir.*migrate"):
         await Catalogue.open(empty_database_url)
