@@ -109,8 +109,11 @@ class Connector:
         except SendFailed as failed:
             return ProblemResponse(upstream_problem(failed.attempt()), close=True)
         log.info("tunnel-unguarded", host=tunnel.origin.host, port=tunnel.origin.port)
-        await request.writer.write(ESTABLISHED)
-        await self._tunnels.relay(connection, far)
+        try:
+            await request.writer.write(ESTABLISHED)
+            await self._tunnels.relay(connection, far)
+        finally:
+            far.abort()  # also where the client has left before it could be told
         return HandedOver()
 
     async def _intercepted(

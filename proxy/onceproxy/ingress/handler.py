@@ -247,15 +247,18 @@ class Handler:
     ) -> web.StreamResponse:
         headers: RawHeaders = (*response.headers, (b"Connection", b"Upgrade"), (b"Upgrade", protocol))
         headers += self._told_via(response.version)
-        await request.writer.write(head_bytes(101, response.reason, headers))
         transport, early = response.hijack()
         far = RelayEnd()
         transport.set_protocol(far)
         far.connection_made(transport)
-        if early:
-            far.data_received(early)
-        transport.resume_reading()
-        await self._tunnels.relay(cast(ClientConnection, request.protocol), far)
+        try:
+            await request.writer.write(head_bytes(101, response.reason, headers))
+            if early:
+                far.data_received(early)
+            transport.resume_reading()
+            await self._tunnels.relay(cast(ClientConnection, request.protocol), far)
+        finally:
+            far.abort()  # also where the client has left before it could be told
         return HandedOver()
 
     def _told_via(self, version: str) -> RawHeaders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ import pytest
 
 from integration.proxy.conftest import Receipts, StartProxy, client_context
 from onceproxy.serve import Proxy
-from raw_client import RawClient, a_request, connected
+from raw_client import RawClient, a_request, ask, connected
 from upstreams import Behaviour, Conversation, Upstream, answer
 
 WEBSOCKET = (
@@ -146,3 +147,29 @@ async def test_http_1_0_has_no_upgrades(proxy: Proxy, upstream: Upstream) -> Non
 
     assert reply.status == 201
     assert upstream.requests[0].all("Upgrade") == []
+
+
+async def test_the_upstream_is_let_go_where_the_client_left_before_the_switch(
+    proxy: Proxy, upstream: Upstream
+) -> None:
+    asked, left, let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def behave(talk: Conversation) -> None:
+        asked.set()
+        await left.wait()
+        await talk.send(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        talk.keep = False
+        while await talk.reader.read(65536):
+            pass
+        let_go.set()
+
+    upstream.will(behave)
+    async with connected(proxy.url) as client:
+        await client.send(a_request("GET", f"{upstream.url}/chat", *WEBSOCKET))
+        await asked.wait()
+    # What comes later than the client's end has its answer: by then that end was seen.
+    await ask(proxy.url, a_request("GET", "/"))
+    left.set()
+
+    async with asyncio.timeout(20):
+        await let_go.wait()
