@@ -14,6 +14,8 @@ from functools import lru_cache
 from onceproxy.core.messages import DEFAULT_PORTS, Origin
 
 _TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+")
+# Also spelt as an escape, and with parameters, which some servers cut off before they look at the dots.
+_DOTS = re.compile(rb"/(?:\.|%2[eE]){1,2}(?:;[^/?]*)?(?:[/?]|$)")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:@/?#]+)(?::(?P<port>[0-9]{0,5}))?")
 
@@ -95,8 +97,11 @@ def _plain_numeral(host: str, labels: list[str]) -> str:
 def origin_form(target: bytes) -> bytes:
     """Check a target in origin form (``/path?query``) and return it; an empty path before a query is ``/``.
 
+    A path with dot segments (RFC 3986 §3.3) would leave a mount's base, and what a route's pattern matched,
+    at any upstream that resolves them; clients resolve their own before they send.
+
     Raises:
-        BadTarget: a fragment, a space, or a control character.
+        BadTarget: a fragment, a space, a control character, or a dot segment.
     """
     if target.startswith(b"?"):
         target = b"/" + target
@@ -104,6 +109,8 @@ def origin_form(target: bytes) -> bytes:
         raise BadTarget("the target may not hold a fragment (#)")
     if not target.startswith(b"/") or not _TARGET.fullmatch(target):
         raise BadTarget("the target must start with / and hold no spaces or control characters")
+    if _DOTS.search(target.partition(b"?")[0]):
+        raise BadTarget("the target's path may not hold . or .. as a segment; send it resolved")
     return target
 
 

@@ -124,15 +124,12 @@ ABSOLUTE = Class(
 _NOBODYS = {
     "origin-form-without-a-mount": b"/nowhere/@1@",
     "prefix-of-a-mount-only": b"/mountains/@1@",
-    "mount-under-a-dot": b"/./mount/@1@",
     "mount-under-an-escape": b"/%6dount/@1@",
     "mount-in-upper-case": b"/MOUNT/@1@",
     "mount-behind-two-slashes": b"//mount/@1@",
 }
 
 _AS_THEY_ARE = {
-    "dots": b"/../@1@",
-    "escaped-dots": b"/%2e%2e/@1@",
     "escaped-slash": b"/a%2f@1@",
     "escaped-nul": b"/@1@%00",
     "escaped-line-end": b"/@1@%0d%0aX:%201",
@@ -163,6 +160,12 @@ RELATIVE = Class(
     + each(
         REFUSED,
         {
+            "dots": _to(b"@base@/../@1@"),
+            "one-dot": _to(b"@base@/./@1@"),
+            "dots-at-the-end": _to(b"@base@/@1@/.."),
+            "escaped-dots": _to(b"@base@/%2e%2e/@1@"),
+            "dots-with-parameters": _to(b"@base@/..;a=b/@1@"),
+            "mount-under-a-dot": _to(b"/./mount/@1@"),
             "asterisk": _to(b"*"),
             "a-word": _to(b"@1@"),
             "empty": _to(b""),
