@@ -41,7 +41,9 @@ def upstream_tls(settings: Settings) -> UpstreamTls:
     certificates = []
     for at, section in enumerate(settings.tls.client_certificates):
         password = _password(section.password_env, f"tls.client_certificates[{at}]")
-        certificates.append(ClientCertificate(section.host, section.cert, section.key, password))
+        certificates.append(
+            ClientCertificate(section.host, section.cert, section.key, password, section.name)
+        )
     return UpstreamTls(settings.tls.upstream_ca, certificates)
 
 
@@ -55,4 +57,5 @@ def _password(variable: str | None, setting: str) -> str | None:
 
 def credential_of(key: bytes, tls: UpstreamTls, request: Request, rules: IdentityRules) -> bytes:
     """Return the keyed digest of what the upstream is shown: the request's credential, our certificate."""
-    return credential_digest(key, request.headers, rules, tls.identity_for(request.origin))
+    ours = tls.identity_for(request.origin, request.client_certificate)
+    return credential_digest(key, request.headers, rules, ours)

@@ -5,6 +5,7 @@ It looks at plain values, not at the model, so that it can speak even where some
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +40,8 @@ def contradictions(values: dict[str, Any]) -> Wrong:
     for one, other in (("cert", "key"), ("key", "cert")):
         if authority.get(one) is not None and authority.get(other) is None:
             yield ("tls", "ca", one), f"needs tls.ca.{other}; a CA is its certificate and its key"
+    certificates: dict[str, int] = {}
+    yield from _certificates(_mapping(values, "tls").get("client_certificates"), certificates)
     names: dict[str, int] = {}
     routes = values.get("routes")
     for at, route in enumerate(routes if isinstance(routes, list) else []):
@@ -48,11 +51,36 @@ def contradictions(values: dict[str, Any]) -> Wrong:
             if isinstance(route.get("name"), str) and route["name"] in shipped:
                 preset = shipped[route["name"]]
                 yield (*key, "name"), f"is the name of a route of the preset {preset}, too; choose another"
+            yield from _certificate(key, route, certificates)
             yield from _guard(key, route)
             yield from _resend(key, route, defaults)
             yield from _probe(key, route, defaults)
             yield from _outcomes(key, _mapping(route, "outcomes"))
             yield from _identity(key, route)
+
+
+def _certificates(section: Any, names: dict[str, int]) -> Wrong:
+    for at, one in enumerate(section if isinstance(section, list) else []):
+        if not isinstance(one, dict):
+            continue
+        key: KeyPath = ("tls", "client_certificates", at)
+        name = one.get("name")
+        if name is None and one.get("host") is None:
+            yield key, "needs a host that it is shown to, or a name that routes call it by"
+        if isinstance(name, str) and names.setdefault(name, at) != at:
+            yield (
+                (*key, "name"),
+                f"is the name of tls.client_certificates[{names[name]}], too; each has its own",
+            )
+
+
+def _certificate(key: KeyPath, route: dict[str, Any], names: dict[str, int]) -> Wrong:
+    name = route.get("client_certificate")
+    if not isinstance(name, str) or name in names:
+        return
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else "give one this name"
+    yield (*key, "client_certificate"), f"none of tls.client_certificates has this name; {hint}"
 
 
 def _users(values: dict[str, Any]) -> Wrong:

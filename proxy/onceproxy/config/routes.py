@@ -75,6 +75,9 @@ class RouteSection(RouteTreatment):
     upgrade_tls: bool = Field(
         False, description="Send what is asked for by http:// on by https://; port 80 becomes 443."
     )
+    client_certificate: str | None = Field(
+        None, description="The name of the one of tls.client_certificates to show; default: the host's."
+    )
     identity: IdentitySection = Field(
         default_factory=IdentitySection, description="What makes two requests the same action."
     )

@@ -88,6 +88,7 @@ def _route(section: RouteSection, defaults: Defaults, origin: str) -> Route:
         client_mode=treatment.allow_client_mode,
         origin=origin,
         upgrade_tls=section.upgrade_tls,
+        client_certificate=section.client_certificate,
     )
 
 

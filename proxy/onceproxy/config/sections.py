@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from onceproxy.config.address import Address
 from onceproxy.config.fields import Many, Section, one_or_many
 from onceproxy.config.given_secrets import check_variable
+from onceproxy.config.texts import check_route_name
 from onceproxy.config.values import (
     check_host_glob,
     read_list,
@@ -31,9 +32,14 @@ PemFileOrNone = Annotated[
 
 
 class ClientCertificateSection(Section):
-    """Who the proxy is to some hosts."""
+    """Who the proxy is to some hosts, or on some routes."""
 
-    host: HostGlob = Field(description="Host glob that the certificate is shown to.")
+    host: HostGlob | None = Field(
+        None, description="Host glob that the certificate is shown to; none: only routes that name it use it."
+    )
+    name: Annotated[str, AfterValidator(check_route_name)] | None = Field(
+        None, description="What the client_certificate of routes calls it."
+    )
     cert: PemFile = Field(description="PEM file of the certificate, and of those between it and a root.")
     key: PemFile = Field(description="PEM file of its key; nobody but owner and group may read it.")
     password_env: str | None = Field(None, description="The variable that holds the key's password.")

@@ -143,6 +143,7 @@ class Request:
     ``target`` is the request target in origin form as it was received (``/path?query``, or ``*``).
     ``headers`` are end-to-end headers only: no hop-by-hop header, no ``Host``, no ``Content-Length``; the
     writer of the message makes those from ``origin`` and ``body``.
+    ``client_certificate`` names the one to be shown; None: the one that is for the host, if any.
     """
 
     method: str
@@ -150,6 +151,7 @@ class Request:
     target: bytes
     headers: RawHeaders = ()
     body: Body = EMPTY_BODY
+    client_certificate: str | None = None
 
     @property
     def path(self) -> bytes:

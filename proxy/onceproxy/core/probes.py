@@ -51,7 +51,8 @@ class Probe:
 
 
 def question(probe: Probe, asked: Asked) -> Request:
-    """Return the GET that asks about an action, with the credentials of the copy that wants to know.
+    """Return the GET that asks about an action, with the credentials of the copy that wants to know,
+    and the client certificate that its route names.
 
     Raises:
         NotFilled: the request lacks what the template needs.
@@ -63,7 +64,13 @@ def question(probe: Probe, asked: Asked) -> Request:
     )
     there = {name.lower() for name, _ in own}
     wanted = tuple(line for line in _WANTED if line[0].lower() not in there)
-    return Request("GET", template.origin, fill(template, asked), own + wanted)
+    return Request(
+        "GET",
+        template.origin,
+        fill(template, asked),
+        own + wanted,
+        client_certificate=asked.request.client_certificate,
+    )
 
 
 def shown_question(probe: Probe) -> str:

@@ -34,7 +34,8 @@ class Route:
     What a mutation is, the method says; for GraphQL and JSON-RPC the body of the request.
 
     ``client_mode``: a client may ask for a milder mode. ``origin`` says where the rule was written.
-    ``upgrade_tls``: what is asked for by http is sent by https.
+    ``upgrade_tls``: what is asked for by http is sent by https. ``client_certificate`` names who we are to
+    upstreams.
     """
 
     name: str = DEFAULT_NAME
@@ -45,6 +46,7 @@ class Route:
     client_mode: bool = False
     origin: str = ""
     upgrade_tls: bool = False
+    client_certificate: str | None = None
 
     def asked_for(self, mode: Mode | None) -> Route:
         """Return the route as a client asks for it: in a milder mode, where the route lets it choose."""
@@ -53,10 +55,13 @@ class Route:
         return replace(self, policy=replace(self.policy, mode=mode))
 
     def sent_as(self, request: Request) -> Request:
-        """Return what goes upstream: by https where the route says so, and from port 80 to 443 then.
+        """Return what goes upstream: with the route's client certificate, and by https where the route says
+        so, from port 80 to 443 then.
 
         Its identity stays that of the request as it was asked for.
         """
+        if self.client_certificate is not None:
+            request = replace(request, client_certificate=self.client_certificate)
         origin = request.origin
         if not self.upgrade_tls or origin.scheme != "http":
             return request

@@ -7,12 +7,13 @@ none of them was written. aiohttp's client has all of them, and resends PUT and 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 
 from onceproxy.core.attempts import Attempt, Failure, SendFailed, WirePhase
 from onceproxy.core.egress import EgressPolicy, Way
-from onceproxy.core.messages import Body, Interim, Origin, Request, Response
+from onceproxy.core.messages import Body, Interim, Request, Response
 from onceproxy.core.routes import READ_ONLY
 from onceproxy.crashpoints import reach
 from onceproxy.guard.growing import GrowingBody
@@ -22,7 +23,7 @@ from onceproxy.upstream.dial import dial
 from onceproxy.upstream.egress import Gate
 from onceproxy.upstream.pool import IdleConnections
 from onceproxy.upstream.streams import UpstreamResponse
-from onceproxy.upstream.tls import UpstreamTls
+from onceproxy.upstream.tls import UnknownCertificate, UpstreamTls
 from onceproxy.upstream.writing import finish, request_head, start_writing
 
 AT_ONCE = 64 * 1024  # bytes of a body that is written together with its head
@@ -82,7 +83,7 @@ class UpstreamClient:
         head = request_head(request, length=_length(request))
         longest_idle = self._settings.idle_timeout if reuse_idle is None else reuse_idle
         try:
-            connection = await self._connection(request.origin, longest_idle)
+            connection = await self._connection(request, longest_idle)
         except SendFailed as failed:
             return failed.attempt()
         reach("connected")
@@ -115,7 +116,7 @@ class UpstreamClient:
             head = request_head(request, length=_length(request), upgrade=upgrade)
         else:
             head = request_head(request, length=length, chunked=length is None, upgrade=upgrade)
-        connection = await self._connection(request.origin, self._settings.idle_timeout)
+        connection = await self._connection(request, self._settings.idle_timeout)
         try:
             return await self._open(connection, request, head, body, length, upgrade, interim)
         except SendFailed as failed:
@@ -123,7 +124,7 @@ class UpstreamClient:
             stale = lost and connection.reused and not connection.answered
             if not stale or body is not None or request.method not in READ_ONLY:
                 raise
-        connection = await self._connection(request.origin, 0)
+        connection = await self._connection(request, 0)
         return await self._open(connection, request, head, None, length, upgrade, interim)
 
     async def tunnel(
@@ -144,15 +145,15 @@ class UpstreamClient:
             timeout=self._settings.connect_timeout,
         )
 
-    async def _connection(self, origin: Origin, longest_idle: float) -> UpstreamConnection:
-        while (connection := self._idle.take(origin, longest_idle)) is not None:
+    async def _connection(self, request: Request, longest_idle: float) -> UpstreamConnection:
+        origin, tls = request.origin, self._context(request)
+        while (connection := self._idle.take(origin, tls, longest_idle)) is not None:
             if self._may_use(connection):
                 return connection
             connection.abort()
         policy = self._gate.policy
-        tls = self._tls.context_for(origin.host) if origin.scheme == "https" else None
         connection = await dial(
-            lambda: UpstreamConnection(origin),
+            lambda: UpstreamConnection(origin, tls),
             origin.host,
             origin.port,
             gate=self._gate,
@@ -162,6 +163,14 @@ class UpstreamClient:
         )
         connection.admitted_by = policy
         return connection
+
+    def _context(self, request: Request) -> ssl.SSLContext | None:
+        if request.origin.scheme != "https":
+            return None
+        try:
+            return self._tls.context_for(request.origin.host, request.client_certificate)
+        except UnknownCertificate as error:
+            raise SendFailed(WirePhase.CONNECTING, Failure.TLS_FAILED, str(error)) from None
 
     def _may_use(self, connection: UpstreamConnection) -> bool:
         """Say whether a connection may still be used: the policy may have changed since it was made."""

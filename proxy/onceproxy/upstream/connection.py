@@ -24,10 +24,14 @@ _ORDER = {phase: at for at, phase in enumerate(WirePhase)}
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A connection that carries one request at a time. ``phase`` is that of the present request."""
+    """A connection that carries one request at a time. ``phase`` is that of the present request.
 
-    def __init__(self, origin: Origin) -> None:
+    ``context`` is what it was made in: who we are on it.
+    """
+
+    def __init__(self, origin: Origin, context: ssl.SSLContext | None = None) -> None:
         self.origin = origin
+        self.context = context
         self.phase = WirePhase.SENT_NOTHING
         self.reused = False
         self.admitted_by: EgressPolicy | None = None  # the policy that last judged where it leads

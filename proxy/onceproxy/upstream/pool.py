@@ -1,30 +1,38 @@
-"""Idle connections, by origin."""
+"""Idle connections, by origin and by who we are on them."""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import defaultdict
 
 from onceproxy.core.messages import Origin
 from onceproxy.upstream.connection import UpstreamConnection
 
+Key = tuple[Origin, ssl.SSLContext | None]
+"""Each client certificate has a context of its own, and a request must never go out as somebody else."""
+
 
 class IdleConnections:
-    """Keeps at most ``most`` idle connections an origin, each for ``idle_timeout`` seconds."""
+    """Keeps at most ``most`` connections an origin and certificate, each for ``idle_timeout`` seconds."""
 
     def __init__(self, idle_timeout: float, most: int) -> None:
         self._idle_timeout = idle_timeout
         self._most = most
-        self._idle: defaultdict[Origin, list[tuple[float, UpstreamConnection]]] = defaultdict(list)
+        self._idle: defaultdict[Key, list[tuple[float, UpstreamConnection]]] = defaultdict(list)
         self._timer: asyncio.TimerHandle | None = None
 
-    def take(self, origin: Origin, longest_idle: float) -> UpstreamConnection | None:
+    def take(
+        self, origin: Origin, context: ssl.SSLContext | None, longest_idle: float
+    ) -> UpstreamConnection | None:
         """Return the connection that was idle for the shortest time, if less than ``longest_idle``.
+
+        Only one that was made in ``context``.
 
         One on which something arrived meanwhile is closed, not returned.
         """
         now = asyncio.get_running_loop().time()
-        idle = self._idle.get(origin, [])
+        idle = self._idle.get((origin, context), [])
         while idle:
             since, connection = idle.pop()
             if not connection.quiet:
@@ -39,7 +47,7 @@ class IdleConnections:
 
     def give(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
-        idle = self._idle[connection.origin]
+        idle = self._idle[connection.origin, connection.context]
         if len(idle) >= self._most:
             connection.abort()
             return
@@ -64,15 +72,15 @@ class IdleConnections:
         self._timer = None
         loop = asyncio.get_running_loop()
         limit = loop.time() - self._idle_timeout + 0.001
-        for origin, idle in list(self._idle.items()):
+        for key, idle in list(self._idle.items()):
             young = [entry for entry in idle if entry[0] > limit and entry[1].open]
             for entry in idle:
                 if entry not in young:
                     entry[1].abort()
             if young:
-                self._idle[origin] = young
+                self._idle[key] = young
             else:
-                del self._idle[origin]
+                del self._idle[key]
         if self._idle:
             oldest = min(idle[0][0] for idle in self._idle.values())
             self._timer = loop.call_at(oldest + self._idle_timeout, self._close_old)

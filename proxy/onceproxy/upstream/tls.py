@@ -21,14 +21,22 @@ class BadTlsFile(Exception):
     """A file of roots, or a client certificate, can't be used; the text names the setting."""
 
 
+class UnknownCertificate(Exception):
+    """A route names a client certificate that was not there when the proxy started."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """Who the proxy is to the hosts that a glob names. ``password`` is that of the key, where it has one."""
+    """Who the proxy is to the hosts that a glob names, and on routes that call it by its ``name``.
 
-    host: str
+    ``host`` None: only there. ``password`` is that of the key, where it has one.
+    """
+
+    host: str | None
     cert: Path
     key: Path
     password: str | None = None
+    name: str | None = None
 
 
 class UpstreamTls:
@@ -44,23 +52,40 @@ class UpstreamTls:
         """
         self._plain = upstream_context(further_roots)
         self._own: list[tuple[str, ssl.SSLContext, bytes]] = []
+        self._named: dict[str, tuple[ssl.SSLContext, bytes]] = {}
         for at, certificate in enumerate(certificates):
             setting = f"tls.client_certificates[{at}]"
             context = upstream_context(further_roots)
             _load(context, certificate, setting)
-            glob = certificate.host.lower().removesuffix(".")
-            self._own.append((glob, context, _identity(certificate.cert, setting)))
+            identity = _identity(certificate.cert, setting)
+            if certificate.host is not None:
+                glob = certificate.host.lower().removesuffix(".")
+                self._own.append((glob, context, identity))
+            if certificate.name is not None:
+                self._named[certificate.name] = context, identity
 
-    def context_for(self, host: str) -> ssl.SSLContext:
-        """Return the context to speak with a host in, with the first certificate that is for it."""
+    def context_for(self, host: str, name: str | None = None) -> ssl.SSLContext:
+        """Return the context to speak with a host in: as ``name``, else with the first certificate for it.
+
+        Raises:
+            UnknownCertificate: none has this name.
+        """
+        if name is not None:
+            if name not in self._named:
+                raise UnknownCertificate(
+                    f"the client certificate {name} was not there when the proxy started; restart it"
+                )
+            return self._named[name][0]
         own = self._for(host)
         return self._plain if own is None else own[1]
 
-    def identity_for(self, origin: Origin) -> bytes:
+    def identity_for(self, origin: Origin, name: str | None = None) -> bytes:
         """Return who we are to an upstream by our certificate: the same after it was renewed.
 
-        Empty where it is shown none.
+        Empty where it is shown none. A name that none has is somebody else, whom nothing can be sent as.
         """
+        if name is not None and origin.scheme == "https":
+            return self._named[name][1] if name in self._named else pack((name.encode(),))
         own = self._for(origin.host) if origin.scheme == "https" else None
         return b"" if own is None else own[2]
 

@@ -51,6 +51,27 @@ LIST = "it must be a list, as in [a, b]"
             "tls: {client_certificates: [{host: a, cert: f.yaml}]}",
             "2: tls.client_certificates[0].key: is missing; it must be there",
         ),
+        (
+            "tls: {client_certificates: [{cert: f.yaml, key: f.yaml}]}",
+            "2: tls.client_certificates[0]: needs a host that it is shown to, "
+            "or a name that routes call it by",
+        ),
+        (
+            "tls: {client_certificates: [&a {name: a, cert: f.yaml, key: f.yaml}, *a]}",
+            "2: tls.client_certificates[1].name: is the name of tls.client_certificates[0], too; "
+            "each has its own",
+        ),
+        (
+            "tls: {client_certificates: [{name: payroll, cert: f.yaml, key: f.yaml}]}\n"
+            "routes: [{name: r, match: {path: /r}, client_certificate: payrol}]",
+            "3: routes[0].client_certificate: none of tls.client_certificates has this name; "
+            "did you mean payroll?",
+        ),
+        (
+            "routes: [{name: r, match: {path: /r}, client_certificate: bank}]",
+            "2: routes[0].client_certificate: none of tls.client_certificates has this name; "
+            "give one this name",
+        ),
         ("listen: 8888", f"2: listen: is 8888; {HOST_PORT}"),
         ("listen:", f"2: listen: is empty; {HOST_PORT}"),
         ("listen: off", f"2: listen: is 'off'; {HOST_PORT}"),
