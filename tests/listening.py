@@ -8,6 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+# Turns of the event loop from a connection that was accepted to its first callback, and to the end of one
+# that is closed there; a server that is closed leaves those in between alone.
+STEPS = 6
+
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -22,21 +26,27 @@ class Listening:
         self._talk = talk
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._over = False
 
     async def on_port(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port of loopback, a free one if 0, and return it."""
+        self._over = False
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", port, ssl=tls, limit=1 << 20)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
     async def on_path(self, path: Path) -> None:
         """Listen on a socket in the file system."""
+        self._over = False
         self._server = await asyncio.start_unix_server(self._connected, path)
 
     async def end(self) -> None:
         """Accept no more and end what there is. It may listen again afterwards."""
+        self._over = True
         if self._server is not None:
             self._server.close()
+        for _ in range(STEPS):
+            await asyncio.sleep(0)
         tasks = list(self._open)
         for task, writer in self._open.items():
             writer.transport.abort()
@@ -44,6 +54,9 @@ class Listening:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._over:
+            writer.transport.abort()
+            return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._open[task] = writer
         task.add_done_callback(self._ended)

@@ -123,11 +123,13 @@ async def test_who_is_asked_for_is_no_assert(database: str, upstream: Upstream, 
 async def test_each_line_of_the_log_is_one_event_and_labels_are_bounded(
     proxy: ProxyProcess, upstream: Upstream
 ) -> None:
-    """After all that the tests above have sent."""
     nasty = '\r\n{"event": "forged"}\x1b[2J\x9b2J'
     escaped = "%0d%0aforged%1b[2J%c2%9b2J"
-    for lines in ((), (_basic(nasty, "pw"),), (f"Onceproxy-Action: {escaped}",)):
-        await post(proxy.url, f"{upstream.url}/{escaped}?{escaped}", *lines)
+    for number in range(60):
+        for lines in ((), (_basic(nasty, "pw"),), (f"Onceproxy-Action: {number}{escaped}",)):
+            await post(proxy.url, f"{upstream.url}/{number}{escaped}?{escaped}", *lines)
+    await post(proxy.url, f"{upstream.url}/header", f"X-Long: {'x' * 9000}")
+    await post(proxy.url, "http://denied.example/")
     await ask(proxy.url, f"GET http://{escaped}.example/ HTTP/1.1\r\nHost: it.example\r\n\r\n".encode())
     await post(proxy.url, f"{upstream.url}/last-of-all")
     await proxy.says("/last-of-all")
