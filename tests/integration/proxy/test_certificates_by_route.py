@@ -12,10 +12,14 @@ import trustme
 
 from integration.proxy.conftest import Receipts, StartProxy
 from integration.proxy.test_client_certificates import files, who
+from onceproxy.core.attempts import Failure, WirePhase
+from onceproxy.core.egress import EgressPolicy
 from onceproxy.core.messages import Origin, Request
 from onceproxy.core.probes import Probe, question
 from onceproxy.core.routes import Route
 from onceproxy.core.templates import Asked
+from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
+from onceproxy.upstream.egress import Gate
 from onceproxy.upstream.tls import ClientCertificate, UnknownCertificate, UpstreamTls
 from raw_client import a_request, ask, post
 from upstreams import Upstream
@@ -97,7 +101,9 @@ def test_a_probe_shows_the_certificate_of_its_request() -> None:
     assert question(probe, Asked(asked, "id")).client_certificate == "one"
 
 
-def test_a_name_that_came_by_a_reload_sends_nothing(entries: list[dict[str, str]]) -> None:
+async def test_a_name_that_came_by_a_reload_sends_nothing(
+    strict: Upstream, entries: list[dict[str, str]]
+) -> None:
     one = ClientCertificate(None, Path(entries[1]["cert"]), Path(entries[1]["key"]), name="one")
     tls, origin = UpstreamTls(None, [one]), Origin("https", "a.example", 443)
 
@@ -105,3 +111,9 @@ def test_a_name_that_came_by_a_reload_sends_nothing(entries: list[dict[str, str]
         tls.context_for("a.example", "two")
 
     assert len({tls.identity_for(origin, name) for name in (None, "one", "two")}) == 3
+    client = UpstreamClient(UpstreamSettings(), tls, Gate(EgressPolicy(private=True)))
+    there = Origin("https", "localhost", strict.port)
+    attempt = await client.send(Request("POST", there, b"/", client_certificate="two"), lambda: True)
+    await client.aclose()
+    assert (attempt.phase, attempt.failure) == (WirePhase.CONNECTING, Failure.TLS_FAILED)
+    assert strict.connections == 0
