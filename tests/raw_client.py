@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import http_sf
@@ -115,6 +115,10 @@ class RawClient:
         """Write and flush."""
         self.writer.write(data)
         await self.writer.drain()
+
+    def stop_reading(self) -> None:
+        """Take nothing more of what the other side says; the kernel's buffers fill."""
+        cast(asyncio.Transport, self.writer.transport).pause_reading()
 
     async def ask(self, data: bytes) -> Reply:
         """Write a request and read the response, past interim ones."""

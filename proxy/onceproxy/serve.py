@@ -23,6 +23,7 @@ from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.leaves import LeafCerts
 from onceproxy.ingress.listener import Listener
 from onceproxy.listening import listen
+from onceproxy.sealing.keyring import Keyring
 from onceproxy.spool.directory import SpoolDirectory
 from onceproxy.store.embedded import start_embedded
 from onceproxy.store.postgres import PostgresStore
@@ -139,7 +140,8 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
         authority = await asyncio.to_thread(local_authority, settings)
         metrics = Metrics()
         room = Room(settings.limits.memory, settings.limits.temporary, metrics.limit_hit)
-        store = await _open_store(settings, parts, metrics, room)
+        keyring = keyring_of(settings)
+        store = await _open_store(settings, parts, metrics, room, keyring)
         tls = await asyncio.to_thread(upstream_tls, settings)
         upstream = UpstreamClient(
             UpstreamSettings(
@@ -153,7 +155,7 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
         )
         parts.push_async_callback(upstream.aclose)
         spool = SpoolDirectory(
-            spool_directory(settings), store.credential_key, settings.limits.spool, keyring_of(settings)
+            spool_directory(settings), store.credential_key, settings.limits.spool, keyring
         )
         guard = Guard(
             store,
@@ -204,7 +206,7 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
 
 
 async def _open_store(
-    settings: Settings, parts: AsyncExitStack, metrics: Metrics, room: Room
+    settings: Settings, parts: AsyncExitStack, metrics: Metrics, room: Room, keyring: Keyring
 ) -> PostgresStore:
     url = settings.database
     if url == "embedded":
@@ -221,7 +223,7 @@ async def _open_store(
         data_dir=settings.data_dir,
         batched=metrics.batch,
         cache=settings.limits.receipt_cache,
-        keyring=keyring_of(settings),
+        keyring=keyring,
         room=room,
         cache_hit=metrics.receipt_cache_hit,
     )

@@ -92,7 +92,7 @@ class Crowd:
 
     async def refuses_to_read(self, data: bytes) -> None:
         client = await self.client()
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.stop_reading()
         client.writer.write(data)
 
     async def half_a_head(self) -> None:

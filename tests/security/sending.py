@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -28,6 +28,8 @@ from security.recorder import Recorded
 PATIENCE = 20.0  # seconds until an input counts as hung
 NAMED = frozenset({501, 505})
 """The only statuses of ours from 500 on that an input may get: it asks for what is not there."""
+
+AT_ONCE = 24
 
 _SENTINEL = "9"
 _numbers = count()
@@ -174,3 +176,17 @@ class Trial:
 
     def _text(self, text: str) -> str:
         return filled(text.encode("latin-1"), self.base, self.recorder.host, self.marks).decode("latin-1")
+
+
+async def run_all(trials: Sequence[Trial]) -> list[str]:
+    """Run trials, so many at once, and return what was wrong with them."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(trial: Trial) -> None:
+        async with room:
+            await trial.run()
+
+    async with asyncio.TaskGroup() as tasks:
+        for trial in trials:
+            tasks.create_task(one(trial))
+    return [f"{trial.item.name}: {what[:600]}" for trial in trials for what in trial.wrong]

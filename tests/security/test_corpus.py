@@ -6,16 +6,14 @@ connection that hangs; and what should be sent or refused is.
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from security.hostile import WAYS, Class, read
 from security.line import Line
-from security.sending import Trial
+from security.sending import Trial, run_all
 
 CLASSES = list(read())
-AT_ONCE = 24
+
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,17 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("inputs", CLASSES, ids=lambda one: one.name)
 async def test_each_input_is_sent_or_refused_as_it_should(wire: Line, inputs: Class, way: str) -> None:
-    room = asyncio.Semaphore(AT_ONCE)
-    trials = [Trial(wire, way, item) for item in inputs.inputs]
+    wrong = await run_all([Trial(wire, way, item) for item in inputs.inputs])
 
-    async def one(trial: Trial) -> None:
-        async with room:
-            await trial.run()
-
-    async with asyncio.TaskGroup() as tasks:
-        for trial in trials:
-            tasks.create_task(one(trial))
-
-    wrong = wire.plain.take_faults() + wire.secure.take_faults()
-    wrong += [f"{trial.item.name}: {what[:600]}" for trial in trials for what in trial.wrong]
+    wrong += wire.plain.take_faults() + wire.secure.take_faults()
     assert not wrong, "\n".join(wrong)

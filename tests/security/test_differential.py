@@ -6,7 +6,6 @@ behind it: where they would see another end of the first, the second would not b
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 
@@ -16,11 +15,10 @@ from security.hostile import WAYS, read
 from security.line import Line
 from security.peers import Nginx, Node, Peer, Seen, installed, running
 from security.recorder import Recorded
-from security.sending import Trial
+from security.sending import Trial, run_all
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AT_ONCE = 24
 STRICTER = re.compile(r"/\.\./|/%2e%2e/|\*|.*%zz|.*%00")
 """Targets that nginx refuses: it maps them to files."""
 BEHIND = b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -41,17 +39,8 @@ async def test_others_read_the_same(wire: Line, tmp_path: Path, kind: type[Peer]
 
 async def _what_came_out(wire: Line) -> list[Recorded]:
     """Send what is to be sent of the corpus, in all ways, and return what the recorders took down."""
-    room = asyncio.Semaphore(AT_ONCE)
-
-    async def one(trial: Trial) -> None:
-        async with room:
-            await trial.run()
-
-    async with asyncio.TaskGroup() as tasks:
-        for way in WAYS:
-            for item in (item for inputs in read() for item in inputs.inputs):
-                if item.by(way).sent:
-                    tasks.create_task(one(Trial(wire, way, item)))
+    items = [item for inputs in read() for item in inputs.inputs]
+    await run_all([Trial(wire, way, item) for way in WAYS for item in items if item.by(way).sent])
     recorded = wire.plain.requests + wire.secure.requests
     wire.plain.requests, wire.secure.requests = [], []
     return recorded

@@ -26,11 +26,10 @@ from raw_client import a_request, ask, connected, post
 from security.hostile import FORWARD, read
 from security.line import Line
 from security.recorder import recording
-from security.sending import Trial
+from security.sending import Trial, run_all
 from stores import migrated_database
 from upstreams import Upstream
 
-AT_ONCE = 24
 CONFIG = "limits: {header: 8KiB, request_body: 4KiB}\negress: {deny: [denied.example]}\n"
 HASH = PasswordHash.of("pw of ann", b"0123456789abcdef", Cost(14, 8, 1))
 BOUNDED = {*Limit, *Rule, "default", "claims", "settlements", "notes"}
@@ -75,18 +74,7 @@ async def test_what_protects_is_no_assert(proxy: ProxyProcess) -> None:
     async with recording() as recorder:
         line = Line(proxy.url, ssl.create_default_context(), recorder, recorder)
         trials = [Trial(line, FORWARD, item) for inputs in read() for item in inputs.inputs]
-        room = asyncio.Semaphore(AT_ONCE)
-
-        async def one(trial: Trial) -> None:
-            async with room:
-                await trial.run()
-
-        async with asyncio.TaskGroup() as tasks:
-            for trial in trials:
-                tasks.create_task(one(trial))
-
-        wrong = recorder.take_faults()
-    wrong += [f"{trial.item.name}: {what[:600]}" for trial in trials for what in trial.wrong]
+        wrong = await run_all(trials) + recorder.take_faults()
     assert not wrong, "\n".join(wrong)
     assert len(trials) > 600
 

@@ -162,5 +162,5 @@ class _Sums(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return the counters as they are now."""
         files = [str(path) for path in self._directory.glob("*.db")]
-        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # of the library
         return merged

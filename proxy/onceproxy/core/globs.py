@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
 from onceproxy.core.canonical import canonical_escapes
@@ -30,6 +31,15 @@ def host_tokens(host: str) -> Tokens:
 def path_tokens(path: bytes) -> Tokens:
     """Return a path, or a glob of paths, as its segments, needless escapes taken off (RFC 3986 §6.2.2)."""
     return tuple(canonical_escapes(path).decode("latin-1").removeprefix("/").split("/"))
+
+
+def tls_globs_fit(globs: Iterable[str], host: str) -> bool:
+    """Say whether one of the host globs of ``tls`` means ``host``, which is in lower case.
+
+    There ``*`` stands for any characters, dots too, and ``?`` for one.
+    """
+    host = host.removesuffix(".")
+    return any(fnmatchcase(host, glob.lower().removesuffix(".")) for glob in globs)
 
 
 @dataclass(frozen=True, slots=True)

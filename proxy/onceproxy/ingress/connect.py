@@ -8,7 +8,6 @@ same handler as on the outside, with the tunnel's origin in place of the request
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from aiohttp import web
 
 from onceproxy.core.attempts import SendFailed
 from onceproxy.core.client_hello import MalformedHello
+from onceproxy.core.globs import tls_globs_fit
 from onceproxy.core.messages import DEFAULT_PORTS
 from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
@@ -53,8 +53,7 @@ class Connector:
     """Serves CONNECT requests.
 
     ``intercept`` are host globs whose tunnels are opened, ``passthrough`` those of which they are opaque all
-    the same.
-    ``patience`` is how long a client may take to start speaking and to shake hands, in seconds.
+    the same. ``patience`` is how long a client may take to start speaking and to shake hands, in seconds.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Connector:
         """Answer a CONNECT and serve its tunnel until it closes."""
         connection = cast(ClientConnection, request.protocol)
         host = tunnel.origin.host
-        if _fits(host, self._passthrough) or not _fits(host, self._intercept):
+        if tls_globs_fit(self._passthrough, host) or not tls_globs_fit(self._intercept, host):
             with self._tunnels.one():
                 return await self._opaque(request, connection, tunnel)
         try:
@@ -169,7 +168,3 @@ class Connector:
         except asyncio.CancelledError:
             transport.abort()
             raise
-
-
-def _fits(host: str, globs: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(host.removesuffix("."), glob.lower().removesuffix(".")) for glob in globs)

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 from onceproxy.core.receipts import RequestId
 from onceproxy.guard.ports import StoreUnavailable
 from onceproxy.store.connection import Connections
+from onceproxy.store.ending import end_within
 from onceproxy.store.retrying import persist
 
 TRY = 5.0  # seconds for one statement
@@ -58,8 +59,4 @@ class Abandoned:
 
     async def close(self, timeout: float) -> None:
         """Let what is under way end for ``timeout`` seconds, then drop it: the claims will be in doubt."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=timeout)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await end_within(self._tasks, timeout)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from onceproxy.store.ending import end_within
 from onceproxy.store.errors import DATABASE_ERRORS
 
 log = logging.getLogger(__name__)
@@ -85,11 +86,7 @@ class Lane(Generic[Asked, Told]):
 
     async def close(self, timeout: float) -> None:
         """Let batches under way end for ``timeout`` seconds, then leave them to their fate."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=timeout)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await end_within(self._tasks, timeout)
 
     def _start(self) -> None:
         """Begin one more flight, if there may be one. It takes off after whoever else is about to ask."""

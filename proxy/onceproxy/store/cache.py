@@ -17,10 +17,8 @@ from onceproxy.core.rules import FreshKey
 from onceproxy.core.states import State
 
 FRAME = 1024  # bytes, about, that a receipt takes besides its response
-LARGEST = (
-    8  # an entry takes at most this part of the limit, so that one large answer can't push all others out
-)
-
+# An entry takes at most this part of the limit, so that one large answer can't push all others out.
+LARGEST = 8
 
 Found = TypeVar("Found")
 Hit = Callable[[], None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import certifi
 from cryptography import x509
 
 from onceproxy.core.canonical import pack
+from onceproxy.core.globs import tls_globs_fit
 from onceproxy.core.messages import Origin
 
 
@@ -59,8 +59,7 @@ class UpstreamTls:
             _load(context, certificate, setting)
             identity = _identity(certificate.cert, setting)
             if certificate.host is not None:
-                glob = certificate.host.lower().removesuffix(".")
-                self._own.append((glob, context, identity))
+                self._own.append((certificate.host, context, identity))
             if certificate.name is not None:
                 self._named[certificate.name] = context, identity
 
@@ -90,8 +89,7 @@ class UpstreamTls:
         return b"" if own is None else own[2]
 
     def _for(self, host: str) -> tuple[str, ssl.SSLContext, bytes] | None:
-        host = host.removesuffix(".")
-        return next((own for own in self._own if fnmatch.fnmatchcase(host, own[0])), None)
+        return next((own for own in self._own if tls_globs_fit((own[0],), host)), None)
 
 
 def upstream_context(further_roots: Path | None = None) -> ssl.SSLContext:

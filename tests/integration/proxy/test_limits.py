@@ -202,7 +202,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_its_receipt_is_kept(
     large = bytes(12 << 20)
     upstream.always = answer(200, large)
     async with connected(proxy.url) as client:
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.stop_reading()
         await client.send(a_request("POST", f"{upstream.url}/", body=b"1"))
         await hit(proxy, "drain_timeout")
     async with asyncio.timeout(PATIENCE):
@@ -220,7 +220,7 @@ async def test_a_client_that_takes_nothing_of_what_is_passed_on_is_cut(
     proxy = await start_proxy(**limits(drain_timeout="100ms"))
     upstream.always = answer(200, bytes(4 << 20))
     async with connected(proxy.url) as client:
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.stop_reading()
         await client.send(a_request("GET", f"{upstream.url}/", "Connection: close"))
         await hit(proxy, "drain_timeout")
     async with asyncio.timeout(PATIENCE):

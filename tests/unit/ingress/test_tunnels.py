@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onceproxy.ingress.connect import _fits
+from onceproxy.core.globs import tls_globs_fit
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ from onceproxy.ingress.connect import _fits
     ],
 )
 def test_a_host_is_meant_by_a_list(host: str, globs: tuple[str, ...], fits: bool) -> None:
-    assert _fits(host, globs) is fits
+    assert tls_globs_fit(globs, host) is fits
