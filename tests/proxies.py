@@ -16,7 +16,10 @@ START_TIMEOUT = 30.0
 
 @dataclass
 class ProxyProcess:
-    """``onceproxy serve`` on free ports. An async context manager; also started again after a kill."""
+    """``onceproxy serve`` on free ports. An async context manager; also started again after a kill.
+
+    ``log`` is all that it says but for the ready line, on either stream.
+    """
 
     data_dir: Path
     database: str
@@ -29,6 +32,7 @@ class ProxyProcess:
     process: asyncio.subprocess.Process | None = None
     log: list[str] = field(default_factory=list)
     _reader: asyncio.Task[None] | None = None
+    _rest: asyncio.Task[None] | None = None
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def start(self) -> None:
@@ -51,13 +55,15 @@ class ProxyProcess:
             env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
         )
         assert self.process.stdout is not None
-        self._reader = asyncio.ensure_future(self._read_log())
+        assert self.process.stderr is not None
+        self._reader = asyncio.ensure_future(self._read_log(self.process.stderr))
         async with asyncio.timeout(START_TIMEOUT):
             line = (await self.process.stdout.readline()).decode()
+        self._rest = asyncio.ensure_future(self._read_log(self.process.stdout))
         match = READY.fullmatch(line.strip())
         if match is None:
             await self.process.wait()
-            await self._reader
+            await asyncio.gather(self._reader, self._rest)
             raise AssertionError(f"the proxy did not start: {line!r}\n" + "\n".join(self.log))
         self.url, self.admin_url = match[1], match[2]
 
@@ -75,9 +81,10 @@ class ProxyProcess:
         """Wait until it has ended by itself; return its exit code."""
         assert self.process is not None
         assert self._reader is not None
+        assert self._rest is not None
         async with asyncio.timeout(60):
             code = await self.process.wait()
-            await self._reader
+            await asyncio.gather(self._reader, self._rest)
         return code
 
     async def suspended(self) -> None:
@@ -114,10 +121,8 @@ class ProxyProcess:
         self.process.send_signal(number)
         return await self.ended()
 
-    async def _read_log(self) -> None:
-        assert self.process is not None
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
+    async def _read_log(self, stream: asyncio.StreamReader) -> None:
+        async for line in stream:
             async with self._news:
                 self.log.append(line.decode(errors="replace").rstrip())
                 self._news.notify_all()
