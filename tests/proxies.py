@@ -31,8 +31,7 @@ class ProxyProcess:
     admin_url: str = ""
     process: asyncio.subprocess.Process | None = None
     log: list[str] = field(default_factory=list)
-    _reader: asyncio.Task[None] | None = None
-    _rest: asyncio.Task[None] | None = None
+    _readers: tuple[asyncio.Task[None], ...] = ()
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def start(self) -> None:
@@ -56,14 +55,17 @@ class ProxyProcess:
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
-        self._reader = asyncio.ensure_future(self._read_log(self.process.stderr))
+        first: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._readers = (
+            asyncio.create_task(self._read_log(self.process.stderr)),
+            asyncio.create_task(self._read_out(self.process.stdout, first)),
+        )
         async with asyncio.timeout(START_TIMEOUT):
-            line = (await self.process.stdout.readline()).decode()
-        self._rest = asyncio.ensure_future(self._read_log(self.process.stdout))
+            line = await first
         match = READY.fullmatch(line.strip())
         if match is None:
             await self.process.wait()
-            await asyncio.gather(self._reader, self._rest)
+            await asyncio.gather(*self._readers)
             raise AssertionError(f"the proxy did not start: {line!r}\n" + "\n".join(self.log))
         self.url, self.admin_url = match[1], match[2]
 
@@ -80,11 +82,9 @@ class ProxyProcess:
     async def ended(self) -> int:
         """Wait until it has ended by itself; return its exit code."""
         assert self.process is not None
-        assert self._reader is not None
-        assert self._rest is not None
         async with asyncio.timeout(60):
             code = await self.process.wait()
-            await asyncio.gather(self._reader, self._rest)
+            await asyncio.gather(*self._readers)
         return code
 
     async def suspended(self) -> None:
@@ -120,6 +120,12 @@ class ProxyProcess:
         assert self.process is not None
         self.process.send_signal(number)
         return await self.ended()
+
+    async def _read_out(self, stream: asyncio.StreamReader, first: asyncio.Future[str]) -> None:
+        line = await stream.readline()
+        if not first.done():  # cancelled with who started it
+            first.set_result(line.decode())
+        await self._read_log(stream)
 
     async def _read_log(self, stream: asyncio.StreamReader) -> None:
         async for line in stream:
