@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
 BENCHES := $(VENV)/.bench
+DOCS := $(VENV)/.docs
 PEERS := build/peers
 JOBS ?= 2
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test memory lint types imports audit check chaos bench peers package fuzz corpus schema lock clean
+.PHONY: help install serve demo test memory lint types imports audit check chaos bench peers docs package fuzz corpus schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -30,6 +31,10 @@ $(CLIENTS): $(STAMP)
 $(BENCHES): $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $(BENCHES)
+
+$(DOCS): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $(DOCS)
 
 install: $(STAMP) ## Set up .venv with onceproxy and all that developing it needs
 
@@ -77,6 +82,9 @@ peers: ## Install other proxies of PyPI, to be compared with by `make bench`; sq
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check mitmproxy proxy.py
 
+docs: $(DOCS) ## Write these pages as a site into build/docs; a link that leads nowhere fails it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean
+
 package: $(STAMP) ## Build the distributions and try the wheel in an environment of its own
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
@@ -98,7 +106,7 @@ PIN := build/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --str
 
 lock: ## Write constraints.txt and locks/ anew from the newest versions that the ranges allow
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev,clients,bench]'
+	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev,clients,bench,docs]'
 	build/lock/bin/pip freeze --exclude onceproxy > constraints.txt
 	build/lock/bin/pip install --quiet --disable-pip-version-check pip-tools
 	$(PIN) --constraint constraints.txt --output-file locks/runtime.txt pyproject.toml

@@ -23,6 +23,7 @@ from onceproxy.store.retention import collect
 from onceproxy.store.rows import PART
 from onceproxy.store.settlements import PartsMissing, settle
 from stores import OpenStore, an_action, completed, in_doubt, released
+from upstreams import PATIENCE
 
 COUNT = "SELECT count(*) FROM parts"
 
@@ -254,8 +255,10 @@ async def test_few_are_written_and_read_at_once(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await open_store(pool_size=10)
-    at_once: dict[str, int] = {"write_part": 0, "read_part": 0}
+    allowed = {"write_part": parts.WRITERS, "read_part": parts.READERS}
+    at_once = dict.fromkeys(allowed, 0)
     most = dict(at_once)
+    full = {name: asyncio.Event() for name in allowed}
     run = store._connections.run
 
     async def counted(name: str, *values: object, **settings: float) -> asyncpg.Record | None:
@@ -263,7 +266,11 @@ async def test_few_are_written_and_read_at_once(
             return await run(name, *values, **settings)  # type: ignore[arg-type]
         at_once[name] += 1
         most[name] = max(most[name], at_once[name])
+        if at_once[name] == allowed[name]:
+            full[name].set()
         try:
+            async with asyncio.timeout(PATIENCE):
+                await full[name].wait()
             return await run(name, *values, **settings)  # type: ignore[arg-type]
         finally:
             at_once[name] -= 1
@@ -278,4 +285,4 @@ async def test_few_are_written_and_read_at_once(
 
     await asyncio.gather(*map(around, claims))
 
-    assert most == {"write_part": parts.WRITERS, "read_part": parts.READERS}
+    assert most == allowed
