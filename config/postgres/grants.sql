@@ -3,7 +3,7 @@ REVOKE ALL ON SCHEMA onceproxy FROM PUBLIC;
 GRANT USAGE ON SCHEMA onceproxy TO onceproxy, onceproxy_auditor;
 REVOKE ALL ON ALL TABLES IN SCHEMA onceproxy FROM PUBLIC, onceproxy, onceproxy_auditor;
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON receipts, parts, instances TO onceproxy;
+GRANT SELECT, INSERT, UPDATE, DELETE ON receipts, parts, instances, outbox TO onceproxy;
 -- Events are written and read, and never changed, removed or truncated.
 GRANT SELECT, INSERT ON events TO onceproxy;
 GRANT SELECT ON secrets, schema_versions TO onceproxy;

@@ -19,6 +19,8 @@ from onceproxy.core.passwords import PlainPassword
 from onceproxy.guard.draining import Draining
 from onceproxy.guard.guard import Guard
 from onceproxy.guard.room import Room
+from onceproxy.hooks import telling
+from onceproxy.hooks.telling import Teller
 from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.leaves import LeafCerts
 from onceproxy.ingress.listener import Listener
@@ -26,17 +28,23 @@ from onceproxy.listening import listen
 from onceproxy.sealing.keyring import Keyring
 from onceproxy.spool.directory import SpoolDirectory
 from onceproxy.store.embedded import start_embedded
+from onceproxy.store.periodic import Periodic
 from onceproxy.store.postgres import PostgresStore
 from onceproxy.tls_setup import ca_directory, credential_of, local_authority, upstream_tls
+from onceproxy.upstream import posting
 from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
 from onceproxy.upstream.egress import Gate
+from onceproxy.upstream.tls import UpstreamTls
 from onceproxy.wiring import (
     admin_door,
     client_limits,
     doors,
     guard_limits,
+    hook_egress,
+    hooks_of,
     ingress_rules,
     keyring_of,
+    receipts_url,
     spool_directory,
     via_name,
 )
@@ -188,6 +196,8 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
             room=room,
         )
         proxy = Proxy(store, guard, listener, upstream, authority, AsyncExitStack())
+        if settings.hooks:
+            _start_telling(settings, store, tls, metrics, proxy, parts)
         if place is None:
             admin = AdminListener(store.may_send, metrics, admin_door(settings, token))
             parts.push_async_callback(admin.close)
@@ -203,6 +213,35 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
         # From here on the parts are the proxy's to close.
         proxy._parts.push_async_callback(parts.pop_all().aclose)
         return proxy
+
+
+def _start_telling(
+    settings: Settings,
+    store: PostgresStore,
+    tls: UpstreamTls,
+    metrics: Metrics,
+    proxy: Proxy,
+    parts: AsyncExitStack,
+) -> None:
+    hooks = hooks_of(settings)
+    # Not the clients' one: where messages go was chosen by whoever runs the proxy.
+    client = UpstreamClient(
+        UpstreamSettings(response_timeout=posting.PATIENCE, idle_timeout=0.0),
+        tls,
+        Gate(hook_egress(settings, hooks), metrics),
+    )
+    teller = Teller(
+        hooks,
+        store.outbox,
+        posting.Poster(client),
+        metrics,
+        lambda: receipts_url(settings, proxy.admin_url),
+    )
+    periodic = Periodic("telling hooks", teller.run_once, telling.EVERY)
+    parts.push_async_callback(client.aclose)
+    parts.push_async_callback(periodic.stop)
+    parts.push_async_callback(teller.stop)
+    periodic.start()
 
 
 async def _open_store(

@@ -5,23 +5,28 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from onceproxy.admin.door import Door
+from onceproxy.config.egress import Egress, egress_policy
 from onceproxy.config.encryption import BadKey, read_keys
 from onceproxy.config.exposure import Unguarded, who_may_enter
+from onceproxy.config.hooks import BadSecret, read_secrets
 from onceproxy.config.limits import Limits
 from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Settings
 from onceproxy.config.routing import egress_rules, route_table
 from onceproxy.config.wording import dotted
+from onceproxy.core.egress import EgressPolicy
 from onceproxy.core.users import Users
 from onceproxy.guard.guard import GuardLimits
+from onceproxy.hooks.telling import Hook
 from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.handler import IngressRules
 from onceproxy.ingress.limits import ClientLimits
-from onceproxy.ingress.targets import parse_mounts
+from onceproxy.ingress.targets import parse_absolute, parse_mounts
 from onceproxy.sealing.keyring import Keyring
 
 
@@ -93,6 +98,39 @@ def keyring_of(settings: Settings) -> Keyring:
             raise ConfigError([f"encryption.keys[{at}].{found.place}: {found}"])
         keys.append(found)
     return Keyring(keys)
+
+
+def hooks_of(settings: Settings) -> list[Hook]:
+    """Return who is told of what. Their secrets were looked at when the settings were loaded.
+
+    Raises:
+        ConfigError: one of them is not there any more.
+    """
+    hooks = []
+    for at, found in read_secrets(settings.hooks, os.environ):
+        if isinstance(found, BadSecret):
+            raise ConfigError([f"hooks[{at}].{found.place}: {found}"])
+        section = settings.hooks[at]
+        origin, target = parse_absolute(section.url.encode("ascii"))
+        hooks.append(Hook(origin, target, found, frozenset(section.events)))
+    return hooks
+
+
+def hook_egress(settings: Settings, hooks: Sequence[Hook]) -> EgressPolicy:
+    """Return where messages of hooks may go: to the hosts of their URLs, which nobody else chose.
+
+    `egress.deny` holds for them as well, and no name leads them to a link-local address or to a metadata
+    service.
+    """
+    hosts = [f"[{hook.origin.host}]" if ":" in hook.origin.host else hook.origin.host for hook in hooks]
+    named = [f"{host}:{hook.origin.port}" for host, hook in zip(hosts, hooks, strict=True)]
+    section = Egress(allow=tuple(named), deny=settings.egress.deny, private_networks="allow")
+    return egress_policy(section, at_home=False, own_ports=frozenset())
+
+
+def receipts_url(settings: Settings, admin_url: str) -> str:
+    """Return where people find receipts; ``admin_url`` is where the admin listener listens."""
+    return f"{(settings.admin.url or admin_url).rstrip('/')}/receipts"
 
 
 def spool_directory(settings: Settings) -> Path:

@@ -79,6 +79,13 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._hooks = Counter(
+            "onceproxy_hooks",
+            "Messages to hooks: told, put-off after a try that failed, or failed for good. That must stay 0.",
+            ["result"],
+            registry=self._registry,
+        )
+
         self._client_tls_failed = Counter(
             "onceproxy_client_tls_failed",
             "Tunnels that could not be opened, because TLS with the client failed.",
@@ -117,6 +124,10 @@ class Metrics:
     def egress_denied(self, rule: str) -> None:
         """Count what the egress policy forbade."""
         self._egress_denied.labels(rule).inc()
+
+    def hook(self, result: str) -> None:
+        """Count what became of a message to a hook: ``told``, ``put-off`` or ``failed``."""
+        self._hooks.labels(result).inc()
 
     def client_tls_failed(self, reason: str) -> None:
         """Count a tunnel that could not be opened."""

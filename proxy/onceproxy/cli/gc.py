@@ -28,6 +28,7 @@ def gc(settings: Settings) -> None:
     click.echo(f"{collected.parts} loose parts of bodies removed")
     click.echo(f"{cleaned.lost} claims of dead proxies put in doubt")
     click.echo(f"{cleaned.instances} dead proxies forgotten")
+    click.echo(f"{cleaned.notices} old messages to hooks removed")
 
 
 async def _clean(settings: Settings) -> Cleaned:

@@ -11,6 +11,7 @@ from typing import Any
 
 from onceproxy.config.document import KeyPath
 from onceproxy.config.encryption import PLACES
+from onceproxy.config.hooks import PLACES as SECRET_PLACES
 from onceproxy.config.shipped import load_preset, preset_names
 
 Wrong = Iterator[tuple[KeyPath, str]]
@@ -34,6 +35,7 @@ def contradictions(values: dict[str, Any]) -> Wrong:
         yield ("defaults", "in_doubt"), "probe needs a probe, which each route has of its own; set it there"
     yield from _resend(("defaults",), defaults, {})
     yield from _users(values)
+    yield from _hooks(values)
     if all(_mapping(values, "admin").get(name) is not None for name in ("token_env", "token_file")):
         yield ("admin", "token_file"), "is the token's second place, besides token_env; keep one"
     authority = _mapping(_mapping(values, "tls"), "ca")
@@ -106,6 +108,17 @@ def _keys(values: dict[str, Any]) -> Wrong:
             if one["id"] in ids:
                 yield (*key, "id"), f"is that of encryption.keys[{ids[one['id']]}], too; each key has its own"
             ids.setdefault(one["id"], at)
+
+
+def _hooks(values: dict[str, Any]) -> Wrong:
+    urls: dict[str, int] = {}
+    hooks = values.get("hooks")
+    for at, hook in enumerate(hooks if isinstance(hooks, list) else []):
+        if isinstance(hook, dict):
+            yield from _one_of(("hooks", at), hook, SECRET_PLACES)
+            url = hook.get("url")
+            if isinstance(url, str) and urls.setdefault(url, at) != at:
+                yield ("hooks", at, "url"), f"is that of hooks[{urls[url]}], too; list all its events there"
 
 
 def _name(key: KeyPath, route: dict[str, Any], names: dict[str, int], at: int) -> Wrong:

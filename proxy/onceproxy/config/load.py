@@ -16,6 +16,7 @@ from onceproxy.config.contradictions import contradictions
 from onceproxy.config.document import Document, DocumentError, KeyPath, read_document
 from onceproxy.config.encryption import BadKey, read_keys
 from onceproxy.config.exposure import Unguarded, who_may_enter
+from onceproxy.config.hooks import BadSecret, read_secrets
 from onceproxy.config.model import Settings
 from onceproxy.config.references import References
 from onceproxy.config.wording import dotted, location, what_is_wrong
@@ -98,6 +99,9 @@ def load(
         for at, key_or_fault in read_keys(settings.encryption, environ):
             if isinstance(key_or_fault, BadKey):
                 found.add(("encryption", "keys", at, key_or_fault.place), str(key_or_fault))
+        for at, secret_or_fault in read_secrets(settings.hooks, environ):
+            if isinstance(secret_or_fault, BadSecret):
+                found.add(("hooks", at, secret_or_fault.place), str(secret_or_fault))
     found.raise_any()
     assert settings is not None
     return settings

@@ -13,6 +13,7 @@ from onceproxy.config.address import Address
 from onceproxy.config.egress import Egress
 from onceproxy.config.encryption import Encryption
 from onceproxy.config.fields import Many, Section
+from onceproxy.config.hooks import HookSection
 from onceproxy.config.limits import Limits
 from onceproxy.config.routes import RouteSection
 from onceproxy.config.sections import Admin, Tls
@@ -106,6 +107,9 @@ class Settings(Section):
     defaults: Defaults = Field(default_factory=Defaults, description="How guarded requests are treated.")
     routes: Many[RouteSection] = Field((), description="Rules for requests; the first that matches is it.")
     presets: Many[PresetName] = Field((), description="Shipped rules, tried after the file's own routes.")
+    hooks: Many[HookSection] = Field(
+        (), repr=False, description="Who is told of unknown outcomes, by signed POSTs."
+    )
     admin: Admin = Field(default_factory=Admin, description="The admin listener.")
 
     @property

@@ -13,6 +13,7 @@ from onceproxy.config.given_secrets import check_variable
 from onceproxy.config.texts import check_route_name
 from onceproxy.config.values import (
     check_host_glob,
+    check_mount_url,
     read_list,
     read_path_or_none,
     read_pem_file,
@@ -99,4 +100,7 @@ class Admin(Section):
     ] = Field(None, repr=False, description="A file that holds the token in one line.")
     hosts: Annotated[tuple[HostGlob, ...], BeforeValidator(read_list, json_schema_input_type=list[str])] = (
         Field((), description="Names it is asked under, besides localhost and addresses.")
+    )
+    url: Annotated[str, AfterValidator(check_mount_url)] | None = Field(
+        None, description="Where people reach it, for links in messages of hooks; null: at its address."
     )

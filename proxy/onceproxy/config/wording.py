@@ -21,6 +21,7 @@ _MISSING = {
     "match": "write at least match: {host: ...}, or match: {path: /**} for all requests",
     "name": "receipts, logs and problems call the route by it",
     "url": "it is what the probe asks, as in https://api.example.com/orders?reference={json:$.reference}",
+    "hook": "it is where messages are sent, as in https://alerts.example.com/onceproxy",
     "happened": "it is a JSONPath that selects something in the probe's answer if it happened: $.data[0]",
 }
 
@@ -53,7 +54,8 @@ def what_is_wrong(error: ErrorDetails, *, may_show: bool = True) -> str:
     if error["type"] == "extra_forbidden":
         return _unknown(key)
     if error["type"] == "missing":
-        return f"is missing; {_MISSING.get(str(key[-1]), 'it must be there')}"
+        name = "hook" if key[0] == "hooks" and key[-1] == "url" else str(key[-1])
+        return f"is missing; {_MISSING.get(name, 'it must be there')}"
     rule = _rule(error)
     if error["loc"][-1] == "[key]":
         return rule

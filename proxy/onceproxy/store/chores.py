@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from onceproxy.store import retention, sweeping
+from onceproxy.store import outbox, retention, sweeping
 from onceproxy.store.connection import Connections
 from onceproxy.store.periodic import Periodic
 
@@ -22,6 +22,7 @@ def chores(connections: Connections) -> tuple[Periodic, ...]:
     async def collect() -> None:
         log.info("removed what has expired: %s", await retention.collect(connections, memory=memory))
         await sweeping.forget_instances(connections)
+        await outbox.forget_notices(connections)
 
     return (
         Periodic("putting claims of dead proxies in doubt", sweep, sweeping.EVERY),

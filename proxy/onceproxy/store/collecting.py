@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onceproxy.store.connection import Connections, connect_patiently
+from onceproxy.store.outbox import forget_notices
 from onceproxy.store.retention import Collected, collect
 from onceproxy.store.schema import all_migrations, never_used, read_version
 from onceproxy.store.sweeping import forget_instances, sweep
@@ -12,11 +13,12 @@ from onceproxy.store.sweeping import forget_instances, sweep
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What was done: ``lost`` claims of dead instances, what was collected, and instances removed."""
+    """What was done: ``lost`` claims of dead instances, what was collected; instances, notices removed."""
 
     lost: int
     collected: Collected
     instances: int
+    notices: int
 
 
 async def clean_database(url: str, *, connect_timeout: float = 30.0) -> Cleaned:
@@ -42,6 +44,7 @@ async def clean_database(url: str, *, connect_timeout: float = 30.0) -> Cleaned:
             lost=await sweep(connections),
             collected=await collect(connections, patiently=True),
             instances=await forget_instances(connections),
+            notices=await forget_notices(connections),
         )
     finally:
         await connections.close()

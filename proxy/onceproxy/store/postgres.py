@@ -33,6 +33,7 @@ from onceproxy.store.connection import Connections
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
 from onceproxy.store.leases import Lease
 from onceproxy.store.notes import Notes
+from onceproxy.store.outbox import Outbox
 from onceproxy.store.parts import Parts
 from onceproxy.store.preparing import gone, prepare
 from onceproxy.store.reading import read
@@ -78,6 +79,7 @@ class PostgresStore:
         self._chores = chores(connections)
         self._credential_key = credential_key
         self._patience = patience
+        self.outbox = Outbox(connections)
 
     @classmethod
     async def open(

@@ -38,6 +38,7 @@ def counted() -> Metrics:
     for route in ("r", "r", "s"):
         metrics.looks_repeated(route)
     metrics.unreadable("r")
+    metrics.hook("told")
     metrics.limit_hit(Limit.QUEUE)
     metrics.batch("claims", 7)
     metrics.receipt_cache_hit()
@@ -52,6 +53,7 @@ def test_what_is_counted_is_on_the_page() -> None:
         "onceproxy_egress_denied_total": [({"rule": "private-network"}, 1.0)],
         "onceproxy_looks_repeated_total": [({"route": "r"}, 2.0), ({"route": "s"}, 1.0)],
         "onceproxy_receipts_unreadable_total": [({"route": "r"}, 1.0)],
+        "onceproxy_hooks_total": [({"result": "told"}, 1.0)],
         "onceproxy_limits_hit_total": [({"limit": "queue"}, 1.0)],
         "onceproxy_batch_rows": [({"lane": "claims"}, 7.0)],
         "onceproxy_receipt_cache_hits_total": [({}, 1.0)],

@@ -12,7 +12,8 @@ from unit.config.loading import problems_of
 
 TOP = (
     "Allowed here: version, listen, insecure_listen, database, data_dir, workers, allow_unsafe_durability, "
-    "via, tls, mounts, users, users_file, egress, encryption, limits, defaults, routes, presets, admin"
+    "via, tls, mounts, users, users_file, egress, encryption, limits, defaults, routes, presets, hooks, "
+    "admin"
 )
 
 TLS = "Allowed here: intercept, passthrough, upstream_ca, client_certificates, ca"

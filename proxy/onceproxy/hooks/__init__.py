@@ -1,0 +1,1 @@
+"""Hooks: whoever has to know that an outcome is unknown gets a signed POST."""
