@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from faults.conftest import StartProxy
+from onceproxy.testing import crash_at
 from proxies import ProxyProcess
 from raw_client import Reply, a_request, ask, post
 from servers import Server
@@ -216,7 +217,7 @@ async def test_killed_amid_load_and_back_after_a_while(
 async def test_killed_at_each_point_and_started_again(
     start_proxy: StartProxy, upstream: Upstream, server: Server, point: str
 ) -> None:
-    proxy = await start_proxy(database=server.url, environment={"ONCEPROXY_CRASH_AT": f"{point}:stop"})
+    proxy = await start_proxy(database=server.url, environment=crash_at(point, suspend=True).environment)
     paying = asyncio.create_task(pay(proxy.url, upstream))
     await proxy.suspended()
     await server.kill()

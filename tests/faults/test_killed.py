@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from faults.conftest import StartProxy
+from onceproxy.testing import crash_at
 from raw_client import Reply, post
 from upstreams import Upstream, after, answer
 
@@ -65,7 +66,7 @@ STORED = ("after-completion",)
 
 @pytest.mark.parametrize("point", [*NEVER_SENT, *UNKNOWN, *STORED])
 async def test_at_each_step(start_proxy: StartProxy, upstream: Upstream, point: str) -> None:
-    proxy = await start_proxy(environment={"ONCEPROXY_CRASH_AT": point})
+    proxy = await start_proxy(environment=crash_at(point).environment)
     with pytest.raises(LOST):
         await pay(proxy.url, upstream)
     await proxy.ended()

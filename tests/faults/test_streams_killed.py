@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from faults.conftest import StartProxy
+from onceproxy.testing import crash_at
 from raw_client import a_request, ask, connected
 from upstreams import PATIENCE, Conversation, Upstream
 
@@ -28,7 +29,7 @@ async def test_a_stream_of_a_killed_proxy(
         await talk.send(LAST + END)
 
     upstream.will(events)
-    proxy = await start_proxy(environment={"ONCEPROXY_CRASH_AT": point})
+    proxy = await start_proxy(environment=crash_at(point).environment)
     async with connected(proxy.url) as client, asyncio.timeout(PATIENCE):
         await client.send(a_request(method, f"{upstream.url}/run", KEY, body=b"1"))
         await upstream.arrived(1)

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from faults.conftest import StartProxy
+from onceproxy.testing import crash_at
 from proxies import ProxyProcess
 from raw_client import Reply, post
 from upstreams import Upstream
@@ -49,7 +50,7 @@ async def test_before_the_first_byte_nothing_is_sent_any_more(
     database: asyncpg.Connection,
     point: str,
 ) -> None:
-    zombie = await start_proxy(environment={"ONCEPROXY_CRASH_AT": f"{point}:stop"}, config=LEASE)
+    zombie = await start_proxy(environment=crash_at(point, suspend=True).environment, config=LEASE)
     paying = asyncio.create_task(pay(zombie, upstream))
     await zombie.suspended()
     meanwhile = await declared_dead(other, upstream)
@@ -76,7 +77,7 @@ async def test_after_it_the_answer_that_comes_late_heals_the_doubt(
     database: asyncpg.Connection,
     point: str,
 ) -> None:
-    zombie = await start_proxy(environment={"ONCEPROXY_CRASH_AT": f"{point}:stop"}, config=LEASE)
+    zombie = await start_proxy(environment=crash_at(point, suspend=True).environment, config=LEASE)
     paying = asyncio.create_task(pay(zombie, upstream))
     await zombie.suspended()
     meanwhile = await declared_dead(other, upstream)
@@ -99,7 +100,7 @@ async def test_after_another_attempt_began_it_is_kept_as_executed_twice(
     other = await start_proxy(
         data_dir=tmp_path / "other", config=LEASE + "defaults: {wait: 100ms, in_doubt: execute}\n"
     )
-    zombie = await start_proxy(environment={"ONCEPROXY_CRASH_AT": "request-sent:stop"}, config=LEASE)
+    zombie = await start_proxy(environment=crash_at("after_send", suspend=True).environment, config=LEASE)
     paying = asyncio.create_task(pay(zombie, upstream))
     await zombie.suspended()
     async with asyncio.timeout(30):
