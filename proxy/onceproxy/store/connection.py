@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from onceproxy.store.errors import (
     is_refusal,
 )
 from onceproxy.store.hosts import places, split_hosts
+from onceproxy.store.lending import Lender, Lent
 from onceproxy.store.retrying import pauses
 from onceproxy.store.statements import sql
 
@@ -130,7 +132,7 @@ class Run(Protocol):
 class Connections:
     """Two pools over one database. Statements run by name, each in a transaction of its own."""
 
-    def __init__(self, common: asyncpg.Pool, reserved: asyncpg.Pool) -> None:
+    def __init__(self, common: Lender, reserved: Lender) -> None:
         self._common = common
         self._reserved = reserved
 
@@ -141,9 +143,9 @@ class Connections:
         Raises what asyncpg raises.
         """
         reserve = max(1, size // 3)
-        common = await _pool(url, max(1, size - reserve))
+        common = Lender(await _pool(url, max(1, size - reserve)))
         try:
-            return cls(common, await _pool(url, reserve))
+            return cls(common, Lender(await _pool(url, reserve)))
         except BaseException:
             common.terminate()
             raise
@@ -156,7 +158,7 @@ class Connections:
         ``timeout`` seconds are allowed for a connection to come free, and again for the statement. When this
         raises anything but a plain refusal by the server, the statement may have been committed or not.
         """
-        async with self._lent(self._reserved if reserved else self._common, timeout) as connection:
+        async with _Loan(self._reserved if reserved else self._common, timeout) as connection:
             row: asyncpg.Record | None = await connection.fetchrow(sql(name), *values, timeout=timeout)
         return row
 
@@ -168,17 +170,31 @@ class Connections:
         raises, the transaction may have been committed or not.
         """
         # Whatever goes wrong ends the connection, and the transaction with it: nobody must go on with that.
-        async with self._lent(self._common, timeout, ended_by=(BaseException,)) as connection:
+        async with _Loan(self._common, timeout, ended_by=(BaseException,)) as connection:
             async with asyncio.timeout(timeout):
                 transaction = connection.transaction(isolation="read_committed")
                 await transaction.start()
                 yield lambda name, *values: connection.fetchrow(sql(name), *values)
                 await transaction.commit()
 
-    @asynccontextmanager
-    async def _lent(
+    async def close(self) -> None:
+        """Close both pools: politely for a few seconds, then by force."""
+        for lender in (self._common, self._reserved):
+            try:
+                async with asyncio.timeout(CLOSE_WAIT):
+                    await lender.close()
+            except DATABASE_ERRORS as error:
+                if not is_outage(error):
+                    raise
+                lender.terminate()
+
+
+class _Loan:
+    """A connection for as long as the context lasts, which says in the end whether it can be lent again."""
+
+    def __init__(
         self,
-        pool: asyncpg.Pool,
+        lender: Lender,
         timeout: float,
         # Postgres cancels whatever a backend is doing when the cancel request gets there, which may be the
         # next user's statement: never hand such a connection on.
@@ -188,41 +204,32 @@ class Connections:
             TimeoutError,
             asyncpg.InternalClientError,
         ),
-    ) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
-        connection = await pool.acquire(timeout=timeout)
-        heard: list[str] = []
+    ) -> None:
+        self._lender = lender
+        self._timeout = timeout
+        self._ended_by = ended_by
+        self._lent: Lent | None = None
 
-        def hear(_: object, message: asyncpg.PostgresLogMessage) -> None:
-            if _is_about_standbys(message):
-                heard.append(str(message))
+    async def __aenter__(self) -> asyncpg.pool.PoolConnectionProxy:
+        self._lent = await self._lender.take(self._timeout)
+        return self._lent.connection
 
-        connection.add_log_listener(hear)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lent = self._lent
+        assert lent is not None
+        not_replicated = lent.heard[0] if error is None and lent.heard else None
         try:
-            yield connection
-            if heard:
-                raise NotReplicated(heard[0])
-        except ReadOnlySQLTransactionError:
-            # We are connected to what has become a standby: all of the pool is.
-            await pool.expire_connections()
-            raise
-        except ended_by:
-            connection.terminate()
-            raise
+            if isinstance(error, ReadOnlySQLTransactionError):
+                # We are connected to what has become a standby: all of the pool is.
+                await self._lender.expire()
+            if isinstance(error, self._ended_by):
+                lent.connection.terminate()
         finally:
-            with suppress(asyncpg.InterfaceError):  # it was terminated
-                connection.remove_log_listener(hear)
-            await pool.release(connection)
-
-    async def close(self) -> None:
-        """Close both pools: politely for a few seconds, then by force."""
-        for pool in (self._common, self._reserved):
-            try:
-                async with asyncio.timeout(CLOSE_WAIT):
-                    await pool.close()
-            except DATABASE_ERRORS as error:
-                if not is_outage(error):
-                    raise
-                pool.terminate()
+            await self._lender.give_back(lent)
+        if not_replicated is not None:
+            raise NotReplicated(not_replicated)
 
 
 async def _pool(url: str, size: int) -> asyncpg.Pool:
@@ -235,12 +242,6 @@ async def _pool(url: str, size: int) -> asyncpg.Pool:
         server_settings=SETTINGS,
         reset=_leave_as_it_is,
     )
-
-
-def _is_about_standbys(message: asyncpg.PostgresLogMessage) -> bool:
-    """Say whether the wait for a synchronous standby was cancelled, which is but a warning to Postgres."""
-    # By the place in Postgres's source that says so: the words are in the server's language.
-    return getattr(message, "server_source_filename", None) == "syncrep.c"
 
 
 async def _leave_as_it_is(connection: asyncpg.Connection) -> None:
