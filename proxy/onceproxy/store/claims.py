@@ -25,7 +25,7 @@ from onceproxy.store.batching import Batched, Lane, NotBatched
 from onceproxy.store.confirming import confirm
 from onceproxy.store.connection import Connections, Run
 from onceproxy.store.reading import look
-from onceproxy.store.rows import action_values, new_claim_values
+from onceproxy.store.rows import action_values, lone_claim_values, new_claim_values
 
 TRY = 5.0  # seconds for one statement
 ROUNDS = 10  # a receipt that is free when read and taken when claimed, ten times over, is no accident
@@ -141,6 +141,8 @@ async def _alone(connections: Connections, asked: Asked, run: Run | None = None)
 
 
 async def _claim_new(connections: Connections, batch: Sequence[Asked]) -> Sequence[Tried]:
+    if len(batch) == 1:
+        return [await _claim_one(connections, batch[0])]
     rows = [
         (one.action.request_id.digest, one.token, one.instance, *new_claim_values(one.action))
         for one in batch
@@ -151,6 +153,15 @@ async def _claim_new(connections: Connections, batch: Sequence[Asked]) -> Sequen
     return [
         Tried(one.instance in live, 1 if one.action.request_id.digest in claimed else None) for one in batch
     ]
+
+
+async def _claim_one(connections: Connections, one: Asked) -> Tried:
+    values = lone_claim_values(one.action)
+    row = await connections.run(
+        "claim_one", one.action.request_id.digest, one.token, one.instance, *values, timeout=BATCH_TRY
+    )
+    assert row is not None
+    return Tried(row["live"], 1 if row["claimed"] else None)
 
 
 def _size(action: Action) -> int:

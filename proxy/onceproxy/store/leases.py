@@ -50,13 +50,18 @@ class Lease:
         heartbeat: float,
         data_dir: Path | None,
         clock: Callable[[], float] = boottime,
+        begun: Callable[[], None] | None = None,
     ) -> None:
-        """``lease`` and ``heartbeat`` are seconds; ``clock`` must not stop while the machine is suspended."""
+        """``lease`` and ``heartbeat`` are seconds; ``clock`` must not stop while the machine is suspended.
+
+        ``begun`` is told whenever this process has become an instance.
+        """
         self._connections = connections
         self._lease = lease
         self._heartbeat = heartbeat
         self._data_dir = data_dir
         self._clock = clock
+        self._begun = begun
         self._deadline = float("-inf")
         self._lock: InstanceLock | None = None
         self._task: asyncio.Task[None] | None = None
@@ -188,6 +193,8 @@ class Lease:
             reserved=True,
         )
         self._extend(asked)
+        if self._begun is not None:
+            self._begun()
 
     async def _beat(self) -> None:
         # In the event loop on purpose, not in a thread: a process whose loop is stuck must lose its lease.

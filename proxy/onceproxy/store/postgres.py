@@ -31,7 +31,7 @@ from onceproxy.store.chores import chores
 from onceproxy.store.claims import InstanceNotLive, claim, new_claims
 from onceproxy.store.connection import Connections
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
-from onceproxy.store.leases import Lease
+from onceproxy.store.leases import Lease, boottime
 from onceproxy.store.notes import Notes
 from onceproxy.store.outbox import Outbox
 from onceproxy.store.parts import Parts
@@ -136,11 +136,12 @@ class PostgresStore:
             connections = await Connections.open(url, pool_size)
         except DATABASE_ERRORS as error:
             raise gone(error) from error
-        life = Lease(connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir)
-        receipts = ReceiptCache(cache, life.now, cache_hit)
-        store = cls(
-            connections, life, Watching(url, receipts), receipts, key, patience, keyring, room, batched
+        receipts = ReceiptCache(cache, boottime, cache_hit)
+        watching = Watching(url, receipts)
+        life = Lease(
+            connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir, begun=watching.begin_anew
         )
+        store = cls(connections, life, watching, receipts, key, patience, keyring, room, batched)
         try:
             await life.begin()
             await store._watching.start()

@@ -52,17 +52,23 @@ def action_values(action: Action) -> tuple[Any, ...]:
     )
 
 
+def lone_claim_values(action: Action) -> tuple[Any, ...]:
+    """The parameters $4 to $14 of the statement ``claim_one``."""
+    *values, _, _, _, likeness = action_values(action)
+    return (*values, likeness)
+
+
 def new_claim_values(action: Action) -> tuple[Any, ...]:
     """The parameters $4 to $14 of the statement ``claim_new``, for one action."""
-    kind, canonical, scope, *rest = action_values(action)
-    *rest, ttl, tombstone, _, _, _, likeness = rest
-    return (kind, canonical, text_of_array(scope), *rest, ttl, tombstone, likeness)
+    kind, canonical, scope, *rest = lone_claim_values(action)
+    return (kind, canonical, text_of_array(scope), *rest)
 
 
 def claimed_values(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The parameters $4 to $16 of ``settle_claimed``, for one attempt, from those of ``settle``."""
-    state, status, reason, names, lines, *rest = values
-    return (state, status, reason, text_of_array(names), text_of_array(lines), *rest)
+    """The parameters $1 to $17 of ``settle_claimed``, for one attempt, from those of ``settle_one``."""
+    *before, names, lines, body, kept, size, digest, phase, failure, detail, conclusion, event_id = values
+    texts = text_of_array(names), text_of_array(lines)
+    return (*before, *texts, body, kept, size, digest, phase, failure, detail, conclusion, event_id)
 
 
 def text_of_array(items: Sequence[str | bytes] | None) -> str | None:

@@ -61,7 +61,7 @@ async def settle(
     values = settlement_values(settlement)
     if together is not None and settlement.kept_size <= SMALL:
         try:
-            if await together.ask(digest, (*whose, *claimed_values(values), event), settlement.kept_size):
+            if await together.ask(digest, (*whose, *values, event), settlement.kept_size):
                 return Settled.STORED
         except NotBatched:
             pass  # it may be stored by now: as after any commit that is not known
@@ -114,7 +114,12 @@ async def settle(
 
 
 async def _settle_claimed(connections: Connections, batch: Sequence[Values]) -> Sequence[bool]:
-    row = await connections.run("settle_claimed", *zip(*batch, strict=True), timeout=BATCH_TRY, reserved=True)
+    if len(batch) == 1:
+        row = await connections.run("settle_one", *batch[0], timeout=BATCH_TRY, reserved=True)
+        assert row is not None
+        return [row["settled"]]
+    columns = zip(*map(claimed_values, batch), strict=True)
+    row = await connections.run("settle_claimed", *columns, timeout=BATCH_TRY, reserved=True)
     assert row is not None
     settled = set(row["settled"])
     return [digest in settled for digest, *_ in batch]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from onceproxy.core.receipts import RequestId
@@ -25,18 +25,23 @@ CHANNEL = "onceproxy"
 DIGEST = 32  # bytes of a request_id
 CHECK_EVERY = 15.0  # seconds: a connection that died without a word (a cut cable) is found out by then
 CHECK_TIMEOUT = 5.0  # seconds
+# Settlements tell only those instances that live when their statement begins. For longer than one can take
+# after that, an instance that has just begun looks for itself now and then.
+UNHEARD = 10.0  # seconds
+LOOK_EVERY = 1.0  # seconds
 
 
 class EventWatch:
     """A watch over one receipt."""
 
-    def __init__(self, event: asyncio.Event) -> None:
+    def __init__(self, event: asyncio.Event, unheard: Callable[[], bool]) -> None:
         self._event = event
+        self._unheard = unheard
 
     async def news(self, timeout: float) -> None:
         """Return when the receipt may have changed since the last call, or after ``timeout`` seconds."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(min(timeout, LOOK_EVERY) if self._unheard() else timeout):
                 await self._event.wait()
         except TimeoutError:
             return
@@ -51,6 +56,7 @@ class Watching:
         self._cache = cache
         self._watchers: defaultdict[bytes, set[asyncio.Event]] = defaultdict(set)
         self._listening = asyncio.Event()
+        self._heard_from = asyncio.get_running_loop().time() + UNHEARD
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -66,6 +72,11 @@ class Watching:
             await asyncio.gather(self._task, return_exceptions=True)
         self.wake_all()
 
+    def begin_anew(self) -> None:
+        """Expect to have missed news: others know only since now that this process is an instance."""
+        self._heard_from = asyncio.get_running_loop().time() + UNHEARD
+        self.wake_all()
+
     async def listening(self) -> None:
         """Return when the connection is up."""
         await self._listening.wait()
@@ -76,7 +87,7 @@ class Watching:
         event = asyncio.Event()
         self._watchers[request_id.digest].add(event)
         try:
-            yield EventWatch(event)
+            yield EventWatch(event, self._may_miss_news)
         finally:
             watchers = self._watchers[request_id.digest]
             watchers.discard(event)
@@ -94,6 +105,9 @@ class Watching:
         for events in self._watchers.values():
             for event in events:
                 event.set()
+
+    def _may_miss_news(self) -> bool:
+        return asyncio.get_running_loop().time() < self._heard_from
 
     async def _listen_always(self, first: asyncio.Event) -> None:
         pause = pauses(longest=5.0)

@@ -10,11 +10,18 @@ import pytest
 
 from onceproxy.core.receipts import Claim
 from onceproxy.guard.ports import Settlement
+from onceproxy.store import watching
 from onceproxy.store.postgres import PostgresStore
 from stores import OpenStore, an_action, completed, in_doubt, released
 
 SOON = 10.0  # seconds; far more than it takes, far less than for ever
 LONG = 60.0
+
+
+@pytest.fixture(autouse=True)
+def only_news_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No store looks for itself because it is young."""
+    monkeypatch.setattr(watching, "UNHEARD", 0.0)
 
 
 async def claim(store: PostgresStore, name: str = "pay") -> Claim:
@@ -65,6 +72,48 @@ async def test_what_is_settled_together_is_news_of_each(open_store: OpenStore) -
 
         async with asyncio.timeout(SOON):
             await waiting
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"]])
+async def test_a_settlement_is_no_news_while_there_is_no_other_instance(
+    open_store: OpenStore, database: asyncpg.Connection, names: list[str]
+) -> None:
+    here = await open_store()
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await database.add_listener(watching.CHANNEL, lambda *news: heard.put_nowait(news[3]))
+
+    async def settle_all() -> None:
+        held = [await claim(here, name + str(len(names))) for name in names]
+        await asyncio.gather(*(here.settle(one, completed()) for one in held))
+
+    await settle_all()
+    await database.execute(f"NOTIFY {watching.CHANNEL}, 'after it'")
+    async with asyncio.timeout(SOON):
+        assert await heard.get() == "after it"
+
+    await open_store()
+    names = [name * 2 for name in names]
+    await settle_all()
+    async with asyncio.timeout(SOON):
+        assert len(await heard.get()) == 64 * len(names)
+
+
+async def test_who_has_just_become_an_instance_looks_for_itself(
+    open_store: OpenStore, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store()
+    with store.watch(an_action().request_id) as watch:
+        waiting = asyncio.create_task(watch.news(LONG))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(watching, "UNHEARD", LONG)
+        monkeypatch.setattr(watching, "LOOK_EVERY", 0.01)
+        await database.execute("UPDATE instances SET lease_until = clock_timestamp()")
+
+        await store._lease.renew()
+
+        async with asyncio.timeout(SOON):
+            await waiting  # what was said to nobody while it was none
+            await watch.news(LONG)
 
 
 async def test_news_between_two_calls_are_not_lost(store: PostgresStore) -> None:

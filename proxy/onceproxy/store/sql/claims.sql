@@ -151,6 +151,33 @@ SELECT
     ) AS state,
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM abandoned) AS notified;
 
+-- name: claim_one
+-- What `claim_new` does, for one action: values cost less than arrays, and who comes alone waits for all of it.
+-- $1 request_id, $2 token, $3 instance, $4 kind, $5 canonical, $6 scope, $7 fingerprint, $8 credential, $9 route,
+-- $10 method, $11 url, $12 ttl, $13 tombstone, $14 likeness.
+-- Returns one row: live (the instance's own lease runs) and claimed.
+WITH owner AS MATERIALIZED (
+    SELECT instance_id
+    FROM instances
+    WHERE instance_id = $3::uuid AND ended_at IS NULL AND lease_until > clock_timestamp()
+), claimed AS (
+    INSERT INTO receipts (
+        request_id, state, previous, attempt, token, instance, kind, canonical, scope, fingerprint, credential,
+        route, method, url, ttl, tombstone, likeness
+    )
+    SELECT
+        $1::bytea, 'claimed', 'absent', 1, $2::uuid, instance_id, $4::text, $5::integer, $6::text[], $7::bytea,
+        $8::bytea, $9::text, $10::text, $11::text, $12::interval, $13::interval, $14::bytea
+    FROM owner
+    ON CONFLICT (request_id) DO NOTHING
+    RETURNING request_id, attempt, instance
+), told AS (
+    INSERT INTO events (request_id, kind, attempt, instance, state)
+    SELECT request_id, 'claimed', attempt, instance, 'claimed'
+    FROM claimed
+)
+SELECT EXISTS (SELECT FROM owner) AS live, EXISTS (SELECT FROM claimed) AS claimed;
+
 -- name: claim_new
 -- Claim many actions at once that have no receipt yet; those that have one are left to the statement `claim`.
 -- Arrays of the same length, a place for each action, no request_id twice: $1 request_ids, $2 tokens,

@@ -55,13 +55,61 @@ SELECT
     (SELECT whole FROM parted) AS whole,
     (SELECT pg_notify('onceproxy', encode(request_id, 'hex')) FROM settled) AS notified;
 
+-- name: settle_one
+-- What `settle_claimed` does, for one attempt: values cost less than arrays, and who comes alone waits for all of it.
+-- $1 to $17 are those of `settle`. Returns one row, settled: whether it was.
+WITH settled AS (
+    UPDATE receipts SET
+        state = $4::text,
+        previous = state,
+        changed_at = clock_timestamp(),
+        expires_at = CASE $4::text WHEN 'completed' THEN clock_timestamp() + ttl END,
+        forget_at = CASE WHEN $4::text <> 'in_doubt' THEN clock_timestamp() + ttl + tombstone END,
+        status = $5::integer,
+        reason = $6::bytea,
+        header_names = $7::bytea[],
+        header_values = $8::bytea[],
+        body = $9::bytea,
+        in_parts = false,
+        source = 'upstream',
+        body_kept = $10::boolean,
+        body_size = $11::bigint,
+        body_digest = $12::bytea,
+        phase = $13::text,
+        failure = $14::text,
+        detail = $15::text,
+        conclusion = $16::text
+    WHERE ctid = (
+        SELECT ctid
+        FROM receipts
+        WHERE request_id = $1::bytea AND token = $2::uuid AND attempt = $3::integer AND state = 'claimed'
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING request_id, attempt, instance, state
+), event AS (
+    INSERT INTO events (request_id, event_id, kind, attempt, instance, state, phase, reason, detail)
+    SELECT request_id, $17::uuid, state, attempt, instance, state, $13::text, $16::text, $15::text
+    FROM settled
+)
+SELECT
+    EXISTS (SELECT FROM settled) AS settled,
+    (
+        SELECT pg_notify('onceproxy', encode(request_id, 'hex'))
+        FROM settled
+        WHERE EXISTS (
+            SELECT FROM instances
+            WHERE instance_id <> settled.instance AND ended_at IS NULL AND lease_until > clock_timestamp()
+        )
+    ) AS notified;
+
 -- name: settle_claimed
 -- Write what many attempts proved whose claims stand and are free; all others are left to the statement `settle`.
 -- Arrays of the same length, a place for each attempt, no request_id twice: $1 request_ids, $2 tokens,
 -- $3 attempts, $4 new states, $5 statuses, $6 reason phrases, $7 header names, $8 header values (each as the
 -- text of an array), $9 bodies, $10 body_kept, $11 body_sizes, $12 body_digests, $13 phases, $14 failures,
 -- $15 details, $16 conclusions, $17 event_ids. At most 120, which is as many as one piece of news can tell of.
--- Returns one row, settled: their request_ids.
+-- Returns one row, settled: their request_ids. News is for other instances, and only where there are any: it costs
+-- a quarter of a lone settlement, and this instance knows.
 -- It waits for no lock, so no two of these can wait for one another. The LIMIT takes all, and lets the planner
 -- expect few: it finds each row by its place then, and does not read the table, however small that was when the
 -- plan was made.
@@ -121,6 +169,10 @@ SELECT
     (
         SELECT pg_notify('onceproxy', string_agg(encode(request_id, 'hex'), ''))
         FROM settled
+        WHERE EXISTS (
+            SELECT FROM instances
+            WHERE instance_id <> settled.instance AND ended_at IS NULL AND lease_until > clock_timestamp()
+        )
         HAVING count(*) > 0
     ) AS notified;
 
