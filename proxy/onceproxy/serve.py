@@ -25,11 +25,9 @@ from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.leaves import LeafCerts
 from onceproxy.ingress.listener import Listener
 from onceproxy.listening import listen
-from onceproxy.sealing.keyring import Keyring
-from onceproxy.spool.directory import SpoolDirectory
-from onceproxy.store.embedded import start_embedded
 from onceproxy.store.periodic import Periodic
 from onceproxy.store.postgres import PostgresStore
+from onceproxy.store_setup import guard_limits, keyring_of, open_store, spool_of
 from onceproxy.tls_setup import ca_directory, credential_of, local_authority, upstream_tls
 from onceproxy.upstream import posting
 from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
@@ -39,13 +37,10 @@ from onceproxy.wiring import (
     admin_door,
     client_limits,
     doors,
-    guard_limits,
     hook_egress,
     hooks_of,
     ingress_rules,
-    keyring_of,
     receipts_url,
-    spool_directory,
     via_name,
 )
 
@@ -149,7 +144,15 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
         metrics = Metrics()
         room = Room(settings.limits.memory, settings.limits.temporary, metrics.limit_hit)
         keyring = keyring_of(settings)
-        store = await _open_store(settings, parts, metrics, room, keyring)
+        store = await open_store(
+            settings,
+            parts,
+            room,
+            keyring,
+            kind=PostgresStore,
+            batched=metrics.batch,
+            cache_hit=metrics.receipt_cache_hit,
+        )
         tls = await asyncio.to_thread(upstream_tls, settings)
         upstream = UpstreamClient(
             UpstreamSettings(
@@ -162,9 +165,7 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
             Gate(egress_rules(settings), metrics),
         )
         parts.push_async_callback(upstream.aclose)
-        spool = SpoolDirectory(
-            spool_directory(settings), store.credential_key, settings.limits.spool, keyring
-        )
+        spool = spool_of(settings, store, keyring)
         guard = Guard(
             store,
             upstream,
@@ -242,35 +243,3 @@ def _start_telling(
     parts.push_async_callback(periodic.stop)
     parts.push_async_callback(teller.stop)
     periodic.start()
-
-
-async def _open_store(
-    settings: Settings, parts: AsyncExitStack, metrics: Metrics, room: Room, keyring: Keyring
-) -> PostgresStore:
-    url = settings.database
-    if url == "embedded":
-        server = await start_embedded(settings.data_dir)
-        parts.push_async_callback(server.stop)
-        server.look_after()
-        url = server.url
-    store = await PostgresStore.open(
-        url,
-        allow_unsafe_durability=settings.allow_unsafe_durability,
-        connect_timeout=settings.limits.database_timeout,
-        lease=settings.limits.lease,
-        heartbeat=settings.limits.lease / 4,
-        data_dir=settings.data_dir,
-        batched=metrics.batch,
-        cache=settings.limits.receipt_cache,
-        keyring=keyring,
-        room=room,
-        cache_hit=metrics.receipt_cache_hit,
-    )
-    parts.push_async_callback(store.close)
-    for key in await store.unknown_keys():
-        log.warning(
-            "receipts-not-readable",
-            key=key,
-            hint="receipts are encrypted with a key that is not in encryption.keys; their copies get 409",
-        )
-    return store

@@ -7,11 +7,9 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 
 from onceproxy.admin.door import Door
 from onceproxy.config.egress import Egress, egress_policy
-from onceproxy.config.encryption import BadKey, read_keys
 from onceproxy.config.exposure import Unguarded, who_may_enter
 from onceproxy.config.hooks import BadSecret, read_secrets
 from onceproxy.config.limits import Limits
@@ -21,13 +19,11 @@ from onceproxy.config.routing import egress_rules, route_table
 from onceproxy.config.wording import dotted
 from onceproxy.core.egress import EgressPolicy
 from onceproxy.core.users import Users
-from onceproxy.guard.guard import GuardLimits
 from onceproxy.hooks.telling import Hook
 from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.handler import IngressRules
 from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.targets import parse_absolute, parse_mounts
-from onceproxy.sealing.keyring import Keyring
 
 
 def doors(settings: Settings) -> tuple[Users, str | None]:
@@ -54,19 +50,6 @@ def check_rules(settings: Settings) -> None:
     egress_rules(settings)
 
 
-def guard_limits(limits: Limits) -> GuardLimits:
-    """Return what a configuration says of the guard's patience and room."""
-    return GuardLimits(
-        receipt_body=limits.receipt_body,
-        executions=limits.executions,
-        executions_per_user=limits.executions_per_user,
-        queue=limits.queue,
-        queue_timeout=limits.queue_timeout,
-        waiters=limits.waiters,
-        waiters_per_action=limits.waiters_per_action,
-    )
-
-
 def client_limits(limits: Limits) -> ClientLimits:
     """Return what a configuration says of clients' connections: what goes by the same names there."""
     return ClientLimits(**{field.name: getattr(limits, field.name) for field in fields(ClientLimits)})
@@ -84,20 +67,6 @@ def via_name(settings: Settings, authority: Authority) -> bytes | None:
     # Two of different installations may pass on to one another; and a replay is the same after a restart.
     digest = hashlib.sha256(b"via" + authority.fingerprint.encode("ascii")).hexdigest()
     return f"onceproxy-{digest[:8]}".encode("ascii") if settings.via else None
-
-
-def keyring_of(settings: Settings) -> Keyring:
-    """Return the keys of stored answers. They were looked at when the settings were loaded.
-
-    Raises:
-        ConfigError: one of them is not there any more.
-    """
-    keys = []
-    for at, found in read_keys(settings.encryption, os.environ):
-        if isinstance(found, BadKey):
-            raise ConfigError([f"encryption.keys[{at}].{found.place}: {found}"])
-        keys.append(found)
-    return Keyring(keys)
 
 
 def hooks_of(settings: Settings) -> list[Hook]:
@@ -131,8 +100,3 @@ def hook_egress(settings: Settings, hooks: Sequence[Hook]) -> EgressPolicy:
 def receipts_url(settings: Settings, admin_url: str) -> str:
     """Return where people find receipts; ``admin_url`` is where the admin listener listens."""
     return f"{(settings.admin.url or admin_url).rstrip('/')}/receipts"
-
-
-def spool_directory(settings: Settings) -> Path:
-    """Return where answers wait that the database does not take."""
-    return settings.data_dir.absolute() / "spool"

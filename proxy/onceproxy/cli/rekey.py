@@ -15,7 +15,7 @@ from onceproxy.store.operator import operating
 from onceproxy.store.rekeying import Rekeyed
 from onceproxy.store.rekeying import rekey as rekey_receipts
 from onceproxy.store.shared_key import rekey_shared_key
-from onceproxy.wiring import keyring_of
+from onceproxy.store_setup import keyring_of
 
 
 @click.command()

@@ -7,6 +7,7 @@ import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from uuid import UUID, uuid4
 
 from onceproxy.core.messages import Body
@@ -98,7 +99,7 @@ class PostgresStore:
         cache: int = 0,
         room: Room = ENDLESS,
         cache_hit: Hit | None = None,
-    ) -> PostgresStore:
+    ) -> Self:
         """Connect, check the server, migrate the schema and register as an instance.
 
         Args:
@@ -167,7 +168,7 @@ class PostgresStore:
         await self._lease.end()
         await self._connections.close()
 
-    async def __aenter__(self) -> PostgresStore:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -18,7 +18,7 @@ from onceproxy.core.messages import BytesBody, Response
 from onceproxy.core.receipts import RequestId, Source
 from onceproxy.guard.ports import Resolution
 from onceproxy.store.operator import NotPossible, operating, resolve_by_hand
-from onceproxy.wiring import keyring_of
+from onceproxy.store_setup import keyring_of
 
 STATUS = 200  # of a response that nobody gave a status
 

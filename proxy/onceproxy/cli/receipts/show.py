@@ -23,7 +23,7 @@ from onceproxy.core.states import State
 from onceproxy.core.visible import visible
 from onceproxy.guard.ports import Unreadable
 from onceproxy.store.catalogue import Catalogue, EventRow
-from onceproxy.wiring import keyring_of
+from onceproxy.store_setup import keyring_of
 
 SOURCES = {
     Source.PROBE: "the probe's, in place of the one that was lost",
