@@ -35,7 +35,8 @@ class Failure(StrEnum):
     CONNECTION_LOST = "connection-lost"  # closed or reset after the connection was made
     TIMEOUT = "timeout"
     MALFORMED_RESPONSE = "malformed-response"
-    STOPPED = "stopped"  # this process was told to stop
+    STOPPED = "stopped"  # this process was told to stop, or the caller left before anything began
+    RAISED = "raised"  # a guarded function raised an exception
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import structlog
 
 from onceproxy.core.attempts import Attempt
 from onceproxy.core.hygiene import storable
+from onceproxy.core.messages import BodyNotKept
 from onceproxy.core.outcomes import Outcome
 from onceproxy.core.receipts import Action, Claim
 from onceproxy.core.redaction import redacted
@@ -127,13 +128,14 @@ def settlement_of(attempt: Attempt, outcome: Outcome, action: Action, receipt_bo
     """Return what is to be stored of an attempt.
 
     A body over ``receipt_body`` bytes is not kept, nor one of which the route's secrets can't be taken off.
-    Nor is one that had no room: some of it may be gone.
+    Nor is one that had no room, as some of it may be gone, or one that was never there as bytes.
     """
     response = attempt.response or attempt.partial
     if response is None:
         return Settlement(outcome, attempt)
     crowded = isinstance(response.body, Capture) and response.body.crowded
-    fits = response.body.size <= receipt_body and not crowded
+    there = not isinstance(response.body, BodyNotKept)
+    fits = response.body.size <= receipt_body and there and not crowded
     clean = redacted(response, action.policy.redact) if fits else None
     kept = clean or response
     headers = storable(kept.headers, keep_cookies=action.policy.keep_cookies) + action.kept
