@@ -85,7 +85,9 @@ class EventRow:
 class Catalogue:
     """A read-only look at the receipts of a database, over one connection."""
 
-    def __init__(self, connection: asyncpg.Connection, keyring: Keyring) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy, keyring: Keyring
+    ) -> None:
         self._connection = connection
         self._keyring = keyring
 
@@ -149,7 +151,7 @@ class Catalogue:
             timedelta(seconds=since) if since is not None else None,
             limit,
         )
-        return [_receipt_row(row) for row in rows]
+        return [receipt_row(row) for row in rows]
 
     async def live(self, request_ids: list[RequestId]) -> list[LiveRow]:
         """Return those of the receipts that there are, without their responses."""
@@ -201,11 +203,12 @@ def _live_row(row: asyncpg.Record) -> LiveRow:
     return LiveRow(**_fields(row))
 
 
-def _receipt_row(row: asyncpg.Record) -> ReceiptRow:
+def receipt_row(row: asyncpg.Record) -> ReceiptRow:
+    """Return a line of a list from its row; columns besides are left out."""
     fields = _fields(row)
     if fields.pop("sealed"):
         fields["body_size"] = plain_size(fields["body_size"])
-    return ReceiptRow(**fields)
+    return ReceiptRow(**{name: fields[name] for name in ReceiptRow.__slots__})
 
 
 def _fields(row: asyncpg.Record) -> dict[str, Any]:

@@ -162,6 +162,18 @@ class Connections:
             row: asyncpg.Record | None = await connection.fetchrow(sql(name), *values, timeout=timeout)
         return row
 
+    async def rows(self, name: str, *values: object, timeout: float) -> list[asyncpg.Record]:
+        """Run the statement ``name`` and return all its rows; otherwise as ``run``."""
+        async with self.lent(timeout) as connection:
+            found: list[asyncpg.Record] = await connection.fetch(sql(name), *values, timeout=timeout)
+        return found
+
+    @asynccontextmanager
+    async def lent(self, timeout: float) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+        """Lend a connection for reading; ``timeout`` seconds are allowed for one to come free."""
+        async with _Loan(self._common, timeout) as connection:
+            yield connection
+
     @asynccontextmanager
     async def transaction(self, timeout: float) -> AsyncIterator[Run]:
         """Give what runs statements, by name, in one transaction that is committed at the end.
