@@ -79,7 +79,8 @@ class Proxy:
         parts: AsyncExitStack,
     ) -> None:
         self._guard = guard
-        self.may_send = store.may_send
+        self._store = store
+        self._stopping = False
         self.bury_the_dead = store.bury_the_dead
         self.authority = authority
         self._listener = listener
@@ -90,8 +91,13 @@ class Proxy:
         self.database = ""
         self.ca_directory = Path()
 
+    def ready(self) -> bool:
+        """Say whether guarded requests can be served: not without the database, and not while it stops."""
+        return self._store.may_send() and not self._stopping
+
     async def stop(self, grace: float = GRACE) -> None:
         """Take no more requests, let those in flight end within ``grace`` seconds, and let go of all."""
+        self._stopping = True
         self._listener.stop_listening()
         await self._guard.stop(grace)
         await self._listener.close(LAST_WORDS)
@@ -200,7 +206,7 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
         if settings.hooks:
             _start_telling(settings, store, tls, metrics, proxy, parts)
         if place is None:
-            admin = AdminListener(store.may_send, metrics, admin_door(settings, token))
+            admin = AdminListener(proxy.ready, metrics, admin_door(settings, token))
             parts.push_async_callback(admin.close)
             proxy.admin_url = await listen(admin, settings.admin.listen, "admin.listen")
             proxy.url = await listen(listener, settings.listen, "listen")

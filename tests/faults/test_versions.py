@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
+import pytest
 
 from faults.conftest import StartProxy
+from onceproxy.store import schema
+from onceproxy.store.schema import Migration, all_migrations, migrate
 from raw_client import post
 from upstreams import Upstream
 
@@ -43,7 +46,10 @@ MIGRATIONS = (
 
 
 async def test_a_schema_that_is_migrated_under_load(
-    start_proxy: StartProxy, upstream: Upstream, database: asyncpg.Connection
+    start_proxy: StartProxy,
+    upstream: Upstream,
+    database: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     proxy = await start_proxy()
     done = asyncio.Event()
@@ -59,9 +65,14 @@ async def test_a_schema_that_is_migrated_under_load(
         return count
 
     clients = [asyncio.create_task(client(number)) for number in range(8)]
-    for migration in MIGRATIONS:
+    for number, migration in enumerate(MIGRATIONS):
         await upstream.arrived(len(upstream.requests) + 16)
-        await database.execute(migration)
+        with monkeypatch.context() as newer:
+            applied = range(len(all_migrations()) + 1, len(all_migrations()) + 1 + number)
+            known = [*all_migrations(), *(Migration(one, "earlier", "") for one in applied)]
+            known.append(Migration(len(known) + 1, "later", migration))
+            newer.setattr(schema, "all_migrations", lambda known=known: known)
+            assert await migrate(database) == 1
     await upstream.arrived(len(upstream.requests) + 16)
     done.set()
 

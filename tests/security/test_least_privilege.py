@@ -26,7 +26,14 @@ SCRIPTS = Path(__file__).parents[2] / "config" / "postgres"
 ROLES = ("onceproxy", "onceproxy_owner", "onceproxy_auditor")
 # What only the owner runs, when it migrates and encrypts the shared key, and the embedded server's own
 # set-up.
-BY_THE_OWNER = {"create_versions", "add_version", "create_database", "lock_key", "write_key"}
+BY_THE_OWNER = {
+    "create_versions",
+    "add_version",
+    "require_version",
+    "create_database",
+    "lock_key",
+    "write_key",
+}
 SERVING = [one for one in all_statements().values() if one.name not in BY_THE_OWNER]
 
 

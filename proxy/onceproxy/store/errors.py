@@ -27,7 +27,7 @@ class UnsafeDurability(StoreError):
 
 
 class SchemaTooNew(StoreError):
-    """A newer version of onceproxy migrated this database."""
+    """A newer version of onceproxy took away from this database what this one needs."""
 
 
 class SchemaMissing(StoreError):

@@ -97,7 +97,8 @@ class Supervisor:
 
         A worker that was silent for as long as a lease lasts has lost it: both come from one event loop.
         """
-        return any(worker.may_send(self._settings.limits.lease) for worker in self._workers)
+        lease = self._settings.limits.lease
+        return not self._stopping.is_set() and any(worker.may_send(lease) for worker in self._workers)
 
     def follow(self, settings: Settings) -> None:
         """Have all workers treat the requests that come from now on as ``settings`` say.

@@ -109,5 +109,5 @@ async def _obey(proxy: Proxy, orders: _Orders) -> None:
 
 async def _tell(proxy: Proxy, channel: Channel) -> None:
     while True:
-        channel.tell(Word(proxy.may_send()))
+        channel.tell(Word(proxy.ready()))
         await asyncio.sleep(EVERY)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import asyncpg
 import pytest
 
 from onceproxy.core.receipts import Claim
+from onceproxy.store import schema
 from onceproxy.store.errors import SchemaMissing, SchemaTooNew
 from onceproxy.store.postgres import PostgresStore
-from onceproxy.store.schema import all_migrations, migrate
+from onceproxy.store.schema import Migration, all_migrations, migrate
 from stores import OpenStore, an_action, completed, in_doubt, released
+
+NEWEST = len(all_migrations())
 
 
 async def test_five_at_once_migrate_once(empty_database_url: str) -> None:
@@ -35,11 +39,87 @@ async def test_five_stores_open_an_empty_database_at_once(empty_database_url: st
         await store.close()
 
 
-async def test_a_newer_schema_is_refused(database_url: str, database: asyncpg.Connection) -> None:
-    await database.execute("INSERT INTO schema_versions (version, name) VALUES (999, 'of the future')")
+EXPAND = "ALTER TABLE receipts ADD COLUMN later text NOT NULL DEFAULT 'x'"
 
-    with pytest.raises(SchemaTooNew, match="version 999"):
+
+def as_the_next_release(monkeypatch: pytest.MonkeyPatch, *more: Migration) -> None:
+    """Have this code know further migrations."""
+    monkeypatch.setattr(schema, "all_migrations", lambda: (*all_migrations(), *more))
+
+
+async def test_a_newer_schema_that_only_adds_is_worked_with(
+    database_url: str, database: asyncpg.Connection, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await open_store()
+    with monkeypatch.context() as newer:
+        as_the_next_release(newer, Migration(NEWEST + 1, "later", EXPAND))
+        assert await migrate(database) == 1
+
+    started_later = await open_store()
+    claim = await running.claim(an_action())
+    assert isinstance(claim, Claim)
+    await started_later.settle(claim, completed())
+    assert await migrate(database) == 0
+    assert await database.fetchval("SELECT max(version) FROM schema_versions") == NEWEST + 1
+
+
+async def test_a_newer_schema_is_refused_where_it_took_away_what_is_needed(
+    database_url: str, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = Migration(NEWEST + 1, "later", EXPAND)
+    without = Migration(NEWEST + 2, "without", "ALTER TABLE receipts DROP COLUMN detail", needs=NEWEST + 1)
+    with monkeypatch.context() as newer:
+        as_the_next_release(newer, later, without)
+        assert await migrate(database) == 2
+
+    with pytest.raises(
+        SchemaTooNew, match=f"version {NEWEST + 2}, which needs .* knows version {NEWEST + 1}"
+    ):
         await PostgresStore.open(database_url)
+
+
+async def test_a_migration_gives_way_to_who_uses_the_tables(
+    database_url: str,
+    database: asyncpg.Connection,
+    store: PostgresStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(schema, "LOCK_TIMEOUT", "10ms")
+    as_the_next_release(monkeypatch, Migration(NEWEST + 1, "later", EXPAND))
+    reader = await asyncpg.connect(database_url)
+    try:
+        async with reader.transaction():
+            await reader.fetch("SELECT FROM receipts")  # a dump, say
+            migrating = asyncio.create_task(migrate(database))
+            async with asyncio.timeout(20):
+                while "gave way" not in caplog.text:
+                    await asyncio.sleep(0.01)
+            assert isinstance(await store.claim(an_action()), Claim)
+            assert not migrating.done()
+        assert await migrating == 1
+    finally:
+        await reader.close()
+
+
+FIRST_UNDER_THE_RULE = 7
+TAKES_AWAY = re.compile(
+    r"\bDROP (COLUMN|TABLE|FUNCTION|TRIGGER)\b|\bRENAME\b|\bTYPE\b|\bSET NOT NULL\b"
+    r"|ADD COLUMN \w+ \w+(\[\])? NOT NULL(?! DEFAULT)",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("migration", all_migrations()[FIRST_UNDER_THE_RULE - 1 :], ids=lambda one: one.name)
+def test_a_migration_only_adds_or_says_what_it_needs(migration: Migration) -> None:
+    assert migration.needs or not TAKES_AWAY.search(re.sub(r"--.*", "", migration.text))
+    assert migration.needs < migration.version  # code that does without came first
+
+
+def test_what_a_migration_needs_is_in_its_first_line() -> None:
+    assert schema._NEEDS.match("-- needs: 0012\n-- Why.\nALTER ...") is not None
+    assert TAKES_AWAY.search("ALTER TABLE receipts\n    ADD COLUMN a text NOT NULL,")
+    assert not TAKES_AWAY.search("ALTER TABLE receipts ADD COLUMN a text NOT NULL DEFAULT ''")
 
 
 async def test_each_schema_of_a_database_is_apart(

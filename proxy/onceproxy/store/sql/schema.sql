@@ -22,12 +22,24 @@ CREATE TABLE IF NOT EXISTS schema_versions (
 );
 
 -- name: read_version
--- The newest migration applied; 0 for none.
-SELECT coalesce(max(version), 0) AS version FROM schema_versions;
+-- The newest migration applied, and the newest one that code must know; 0 for none.
+-- There was a time without the column, and a newer schema may have others.
+SELECT
+    coalesce(max(version), 0) AS version,
+    coalesce(max((to_jsonb(schema_versions) ->> 'needs')::integer), 0) AS needs
+FROM schema_versions;
 
 -- name: add_version
 -- Record a migration. $1 version, $2 name.
 INSERT INTO schema_versions (version, name) VALUES ($1::integer, $2::text);
+
+-- name: require_version
+-- Say what a migration needs of the code. $1 version, $2 the version that code must know.
+UPDATE schema_versions SET needs = $2::integer WHERE version = $1::integer;
+
+-- name: limit_lock_wait
+-- Let this transaction wait for no lock longer than that. $1 for how long.
+SELECT set_config('lock_timeout', $1::text, true);
 
 -- name: read_key
 -- A shared key. $1 name.
