@@ -204,6 +204,7 @@ async def test_gc_does_it_now_and_says_what_it_did(
         "0 loose parts of bodies removed",
         "0 claims of dead proxies put in doubt",
         "0 dead proxies forgotten",
+        "0 old messages to hooks removed",
     ]
     assert await left(database) == AFTERWARDS
-    assert [line.split(" ", 1)[0] for line in await gc()] == ["0"] * 5
+    assert [line.split(" ", 1)[0] for line in await gc()] == ["0"] * 6

@@ -9,7 +9,8 @@
 -- Returns one row: alone (false: another one is at it, and nothing was done), created_at and request_id of the last
 -- one looked at (null: the walk is over), old (whether nothing can come before that one any more), due_in (seconds
 -- until one of those looked at can be due; null: none is left), expired and forgotten.
--- What somebody else has locked is left for the next walk.
+-- What somebody else has locked is left for the next walk. Rows are found by their place, and known by request_id:
+-- another partition has a row of another receipt at the same place.
 WITH alone AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock(x'ad57d607402e975c'::bigint) AS granted
 ), page AS MATERIALIZED (
@@ -33,15 +34,17 @@ WITH alone AS MATERIALIZED (
     ORDER BY created_at, request_id
     LIMIT $5::integer
 ), due AS MATERIALIZED (
-    SELECT ctid AS place, forget_at <= clock_timestamp() AS forget
+    SELECT request_id, ctid AS place, forget_at <= clock_timestamp() AS forget
     FROM receipts
     WHERE ctid = ANY (ARRAY(SELECT place FROM page WHERE due_at <= clock_timestamp()))
+        AND request_id = ANY (ARRAY(SELECT request_id FROM page WHERE due_at <= clock_timestamp()))
         AND state IN ('completed', 'tombstone', 'released')
         AND least(forget_at, CASE state WHEN 'completed' THEN expires_at END) <= clock_timestamp()
     FOR UPDATE SKIP LOCKED
 ), forgotten AS (
     DELETE FROM receipts
     WHERE ctid = ANY (ARRAY(SELECT place FROM due WHERE forget))
+        AND request_id = ANY (ARRAY(SELECT request_id FROM due WHERE forget))
     RETURNING request_id, attempt, instance
 ), expired AS (
     UPDATE receipts SET
@@ -57,6 +60,7 @@ WITH alone AS MATERIALIZED (
         body_size = NULL,
         body_digest = NULL
     WHERE ctid = ANY (ARRAY(SELECT place FROM due WHERE NOT forget))
+        AND request_id = ANY (ARRAY(SELECT request_id FROM due WHERE NOT forget))
     RETURNING request_id, attempt, instance
 ), without_parts AS (
     DELETE FROM parts

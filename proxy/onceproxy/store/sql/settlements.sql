@@ -79,7 +79,8 @@ WITH settled AS (
         failure = $14::text,
         detail = $15::text,
         conclusion = $16::text
-    WHERE ctid = (
+    -- The place alone would not do: another partition has a row of another receipt at the same one.
+    WHERE request_id = $1::bytea AND ctid = (
         SELECT ctid
         FROM receipts
         WHERE request_id = $1::bytea AND token = $2::uuid AND attempt = $3::integer AND state = 'claimed'
@@ -155,7 +156,8 @@ WITH held AS MATERIALIZED (
         detail = held.detail,
         conclusion = held.conclusion
     FROM held
-    WHERE receipts.ctid = held.place
+    -- The place alone would not do: another partition has a row of another receipt at the same one.
+    WHERE receipts.ctid = held.place AND receipts.request_id = held.request_id
     RETURNING
         receipts.request_id, receipts.attempt, receipts.instance, receipts.state, receipts.phase,
         receipts.conclusion, receipts.detail, held.event_id
