@@ -7,21 +7,61 @@ forgets is told at the first try, on the way out, and not at the first copy, by 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
+from onceproxy.core.receipts import RequestId
 from onceproxy.functions.background import Wait, awaiting, blocking, run_blocking
-from onceproxy.functions.current import running
+from onceproxy.functions.current import CurrentCall, running
 from onceproxy.functions.errors import ResultNotSet
-from onceproxy.functions.opening import Opened
-from onceproxy.functions.turns import Asked, Turn
 
 T = TypeVar("T")
 
 _UNSET: Any = object()
+
+
+class Once(Protocol[T]):
+    """The turn of one copy of a call: ``Turn``, or ``TransactionTurn``, which says the same in another way.
+
+    ``unsaid`` is what it means that nobody says what came of it.
+    """
+
+    unsaid: str
+    fresh: bool
+    attempt: int
+    result: T
+
+    @property
+    def request_id(self) -> RequestId:
+        """The identity of the call."""
+        ...
+
+    @property
+    def current(self) -> CurrentCall:
+        """The call, for the code that makes it."""
+        ...
+
+    async def begin(self) -> None:
+        """Find out whether this copy is to run; if not, ``result`` is the stored one."""
+        ...
+
+    async def succeeded(self, value: T) -> T:
+        """Say that it returned ``value``."""
+        ...
+
+    async def failed(self, error: BaseException) -> None:
+        """Say that it raised ``error``; the caller raises it."""
+        ...
+
+    async def left_unsaid(self, fault: BaseException) -> None:
+        """Say that nobody said what came of it; the caller raises ``fault``."""
+        ...
+
+    def leave(self) -> None:
+        """Note that the caller is gone; once it has said what came of it, that stands."""
+        ...
 
 
 class GuardedAction(Generic[T]):
@@ -35,10 +75,9 @@ class GuardedAction(Generic[T]):
     Leaving by an exception follows ``released_on`` and ``final_on``. To be used once.
     """
 
-    def __init__(self, opening: Callable[[], Future[Opened]], asked: Callable[[], Asked[T]]) -> None:
-        self._opening = opening
-        self._asked = asked
-        self._turn: Turn[T] | None = None
+    def __init__(self, turn: Callable[[Wait], Once[T]]) -> None:
+        self._ask = turn
+        self._turn: Once[T] | None = None
         self._running: AbstractContextManager[None] | None = None
         self._looked = False
         self._result: T = _UNSET
@@ -105,7 +144,7 @@ class GuardedAction(Generic[T]):
         run_blocking(self._leave(error))
 
     @property
-    def _entered(self) -> Turn[T]:
+    def _entered(self) -> Once[T]:
         if self._turn is None:
             raise RuntimeError(
                 "a guarded action is used in a with block: `async with guard.action(…) as action:`"
@@ -115,8 +154,7 @@ class GuardedAction(Generic[T]):
     async def _enter(self, wait: Wait) -> None:
         if self._turn is not None:
             raise RuntimeError("a guarded action is used once: ask the guard for another one")
-        asked = self._asked()
-        turn = self._turn = Turn(await wait(self._opening()), asked, wait)
+        turn = self._turn = self._ask(wait)
         await turn.begin()
         if turn.fresh:
             self._running = running(turn.current)
@@ -139,12 +177,13 @@ class GuardedAction(Generic[T]):
                 "the block did not ask `if action.fresh:`, so it does its effect again for each copy"
             )
 
-    async def _end(self, turn: Turn[T], error: BaseException | None) -> None:
+    async def _end(self, turn: Once[T], error: BaseException | None) -> None:
         if error is not None:
             await turn.failed(error)
         elif self._result is _UNSET:
-            await turn.left_unsaid()
-            raise self._fault("the block ended without setting action.result, so what came of it is in doubt")
+            fault = self._fault(f"the block ended without setting action.result: {turn.unsaid}")
+            await turn.left_unsaid(fault)
+            raise fault
         else:
             await turn.succeeded(self._result)
 
@@ -159,11 +198,8 @@ class GuardedAction(Generic[T]):
         )
 
 
-async def run_once(
-    opening: Future[Opened], asked: Asked[T], function: Callable[[], Awaitable[T]], wait: Wait
-) -> T:
+async def run_once(turn: Once[T], function: Callable[[], Awaitable[T]]) -> T:
     """Run ``function`` if this copy is to, and return its result, or the stored one."""
-    turn = Turn(await wait(opening), asked, wait)
     try:
         await turn.begin()
         if not turn.fresh:

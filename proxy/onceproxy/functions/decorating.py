@@ -17,7 +17,7 @@ from onceproxy.functions.identity import action_of
 from onceproxy.functions.keys import KeyValue, reader
 from onceproxy.functions.lifetimes import Home
 from onceproxy.functions.terms import Treatment, read_terms
-from onceproxy.functions.turns import Asked
+from onceproxy.functions.turns import Asked, Turn
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class Recipe:
                 here = home()
                 asked = self.asked(here, args, kwargs)
                 call = functools.partial(function, *args, **kwargs)
-                return await run_once(here.lifetime.opened(), asked, call, awaiting)
+                return await run_once(Turn(here.lifetime.opened(), asked, awaiting), call)
 
             return run_async
 
@@ -105,7 +105,7 @@ class Recipe:
             async def call() -> Any:
                 return self._plain(function(*args, **kwargs))
 
-            return run_blocking(run_once(here.lifetime.opened(), asked, call, blocking))
+            return run_blocking(run_once(Turn(here.lifetime.opened(), asked, blocking), call))
 
         return run_sync
 

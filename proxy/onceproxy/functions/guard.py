@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, Unpack, overload
 
-from onceproxy.functions.actions import GuardedAction, run_once
-from onceproxy.functions.arguments import fingerprint
-from onceproxy.functions.background import awaiting, blocking, run_blocking
-from onceproxy.functions.codecs import codec_of
+from onceproxy.functions.background import Wait, awaiting, blocking, run_blocking
 from onceproxy.functions.decorating import Decorator, Expression, P, decorator
-from onceproxy.functions.identity import action_of
-from onceproxy.functions.keys import KeyValue, key_text
 from onceproxy.functions.lifetimes import Home, Lifetime
 from onceproxy.functions.opening import Place
-from onceproxy.functions.terms import Treatment, read_terms
-from onceproxy.functions.turns import Asked
+from onceproxy.functions.terms import Treatment
+from onceproxy.functions.transactions import Transaction
+from onceproxy.functions.turns import Asked, Turn
+from onceproxy.functions.ways import Ways
 
 T = TypeVar("T")
 
 GRACE = 30.0  # seconds that calls have to end in when a guard closes
 
 
-class Guard:
+class Guard(Ways):
     """Makes calls of functions happen once: a durable claim, one call, a durable receipt, replays.
 
     Receipts are those of the proxy, in the same database: ``onceproxy receipts`` and the admin page show
@@ -85,71 +82,25 @@ class Guard:
         decorate = decorator(lambda: self.home, **options)
         return decorate(*function) if function else decorate
 
-    async def execute(
-        self,
-        name: str,
-        key: KeyValue,
-        function: Callable[[], Awaitable[T]],
-        *,
-        payload: Any = None,
-        scope: str | Sequence[str] = (),
-        **treatment: Unpack[Treatment],
-    ) -> T:
-        """Call an async function once for ``name`` and ``key``, and return its result, or the stored one.
+    def transaction(self, connection: Any) -> Transaction:
+        """Return the ways to guard calls whose effect is in the transaction that ``connection`` is in.
 
-        Args:
-            name: what is done, such as ``billing.charge``; part of the identity.
-            key: which one of these; part of the identity.
-            function: does it. It takes no arguments; ``current_action()`` tells it who it is.
-            payload: plain data that says what is asked for: the same key with another one is refused.
-            scope: whose it is, besides the guard's own scope; part of the identity.
-            treatment: see ``Treatment``.
+        Claim, effect and completion are then one commit, the caller's: exactly once. The connection leads to
+        the database of the receipts, in READ COMMITTED, and is one of asyncpg or psycopg 3 (async or not), or
+        SQLAlchemy's ``AsyncConnection`` or ``AsyncSession`` over one of these::
 
-        Raises:
-            OnceError: there is no result; see there for the kinds.
-            BaseException: what the function raised, or what a final exception of an earlier copy was.
+            async with connection.transaction():
+                await guard.transaction(connection).execute("transfer", key, move_money)
+
+        A copy that runs at the same time waits in the database for the commit. An exception takes the effect
+        back, whatever ``released_on`` says; one of ``final_on`` is stored if the caller commits all the same.
+        A result of more than 256 KiB is not kept.
         """
-        asked: Asked[T] = self._asked(name, key, payload, scope, treatment)
-        return await run_once(self.home.lifetime.opened(), asked, function, awaiting)
+        return Transaction(self.home, connection)
 
-    def execute_sync(
-        self,
-        name: str,
-        key: KeyValue,
-        function: Callable[[], T],
-        *,
-        payload: Any = None,
-        scope: str | Sequence[str] = (),
-        **treatment: Unpack[Treatment],
-    ) -> T:
-        """Call a function once, as ``execute`` does, for code that is not async; it blocks the thread.
-
-        Where an event loop runs in this thread, a copy does not wait for another one, which may be a task of
-        that very loop: it gets ``InProgress`` at once.
-        """
-
-        async def call() -> T:
-            return function()
-
-        asked: Asked[T] = self._asked(name, key, payload, scope, treatment)
-        return run_blocking(run_once(self.home.lifetime.opened(), asked, call, blocking))
-
-    def action(
-        self,
-        name: str,
-        key: KeyValue,
-        *,
-        payload: Any = None,
-        scope: str | Sequence[str] = (),
-        **treatment: Unpack[Treatment],
-    ) -> GuardedAction[Any]:
-        """Return a boundary that is drawn by hand, for ``async with`` or ``with``; see ``GuardedAction``.
-
-        Arguments are those of ``execute``.
-        """
-        return GuardedAction(
-            self.home.lifetime.opened, lambda: self._asked(name, key, payload, scope, treatment)
-        )
+    def turn(self, asked: Asked[T], wait: Wait) -> Turn[T]:
+        """Return the turn of one copy of a call."""
+        return Turn(self.home.lifetime.opened(), asked, wait)
 
     # Its life.
 
@@ -191,22 +142,3 @@ class Guard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    def _asked(
-        self, name: str, key: KeyValue, payload: Any, scope: str | Sequence[str], treatment: Treatment
-    ) -> Asked[Any]:
-        if not name:
-            raise ValueError("name is empty")
-        terms = read_terms(treatment)
-        scopes = (scope,) if isinstance(scope, str) else tuple(scope)
-        action = action_of(
-            name,
-            key=key_text(key),
-            fingerprint=fingerprint(name, {"payload": payload}),
-            scope=(*self.home.scope, *scopes),
-            namespace=self.home.namespace,
-            policy=terms.policy,
-            show_key=terms.show_key,
-        )
-        codec = codec_of(Any if terms.returns is None else terms.returns)
-        return Asked(name, action, codec, terms.declared, terms.probe, {"payload": payload})

@@ -51,8 +51,11 @@ class Asked(Generic[T]):
 class Turn(Generic[T]):
     """The turn of one copy. After ``begin`` it is ``fresh``, and has to be ended, or ``result`` is there."""
 
-    def __init__(self, opened: Opened, asked: Asked[T], wait: Wait) -> None:
-        self._opened = opened
+    unsaid = "what came of it is in doubt"
+
+    def __init__(self, opening: Future[Opened], asked: Asked[T], wait: Wait) -> None:
+        self._opening = opening
+        self._opened: Opened
         self._asked = asked
         self._wait = wait
         self._call: Call = asked.action.call
@@ -78,6 +81,7 @@ class Turn(Generic[T]):
             OnceError: there is neither.
             BaseException: the receipt holds a final exception.
         """
+        self._opened = await self._wait(self._opening)
         action = self._asked.action
         rounds = ROUNDS
         while (answer := await self._ask(action)) is not None:
@@ -136,8 +140,8 @@ class Turn(Generic[T]):
         """Note that the caller is gone; once it has said what came of it, that stands."""
         self._call.leave()
 
-    async def left_unsaid(self) -> None:
-        """Say that nobody said what came of it."""
+    async def left_unsaid(self, fault: BaseException) -> None:
+        """Say that nobody said what came of it; the caller raises ``fault``."""
         self._call.report(unsaid(self._asked.name))
         await self._wait(self._submitted)
 

@@ -23,7 +23,7 @@ from onceproxy.guard.ports import StoreUnavailable
 from onceproxy.store.batching import TRY as BATCH_TRY
 from onceproxy.store.batching import Batched, Lane, NotBatched
 from onceproxy.store.confirming import confirm
-from onceproxy.store.connection import Connections, Run
+from onceproxy.store.connection import Connections, Run, Statements
 from onceproxy.store.reading import look
 from onceproxy.store.rows import action_values, lone_claim_values, new_claim_values
 
@@ -62,7 +62,7 @@ def new_claims(connections: Connections, batched: Batched | None = None) -> NewC
 
 
 async def claim(
-    connections: Connections, action: Action, token: UUID, instance: UUID, new: NewClaims | None = None
+    connections: Statements, action: Action, token: UUID, instance: UUID, new: NewClaims | None = None
 ) -> Claim | Receipt:
     """Claim ``action`` for ``instance`` under ``token``, or return the receipt that stands in the way.
 
@@ -110,7 +110,7 @@ def _resent(claim: Claim, action: Action, first_age: float) -> Claim:
 
 
 async def _try(
-    connections: Connections, asked: Asked, new: NewClaims | None
+    connections: Statements, asked: Asked, new: NewClaims | None
 ) -> tuple[Tried | None, RequestId | None]:
     """Return what came of a claim (None: it was not even tried), and an earlier action like this one."""
     action = asked.action
@@ -133,7 +133,7 @@ async def _try(
         return (await _alone(connections, asked, run) if like is None else None), like
 
 
-async def _alone(connections: Connections, asked: Asked, run: Run | None = None) -> Tried:
+async def _alone(connections: Statements, asked: Asked, run: Run | None = None) -> Tried:
     values = (asked.action.request_id.digest, asked.token, asked.instance, *action_values(asked.action))
     row = await (run("claim", *values) if run is not None else connections.run("claim", *values, timeout=TRY))
     assert row is not None

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from onceproxy.core.receipts import RequestId
 from onceproxy.core.states import State
-from onceproxy.store.connection import Connections
+from onceproxy.store.connection import Statements
 
 TRY = 5.0  # seconds for one statement
 
 
-async def confirm(connections: Connections, request_id: RequestId, token: UUID, state: State) -> bool:
+async def confirm(connections: Statements, request_id: RequestId, token: UUID, state: State) -> bool:
     """Make durable what is seen of a receipt; return whether it was still there.
 
     Raises what asyncpg raises.

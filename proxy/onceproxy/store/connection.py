@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -126,6 +126,20 @@ class Run(Protocol):
 
     async def __call__(self, name: str, *values: object) -> asyncpg.Record | None:
         """Raises what asyncpg raises."""
+        ...
+
+
+class Statements(Protocol):
+    """Runs statements by name: of a pool, each in a transaction of its own, or all in a caller's."""
+
+    async def run(
+        self, name: str, *values: object, timeout: float, reserved: bool = False
+    ) -> asyncpg.Record | None:
+        """Run the statement ``name`` and return its first row; see ``Connections.run``."""
+        ...
+
+    def transaction(self, timeout: float) -> AbstractAsyncContextManager[Run]:
+        """Give what runs statements in one transaction; see ``Connections.transaction``."""
         ...
 
 

@@ -182,6 +182,11 @@ class PostgresStore:
         return self._credential_key
 
     @property
+    def keyring(self) -> Keyring:
+        """The keys of what receipts keep of answers."""
+        return self._keyring
+
+    @property
     def instance(self) -> UUID:
         """The instance that this process is at the moment. It changes when a lease was lost."""
         return self._lease.instance

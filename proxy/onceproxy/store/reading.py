@@ -8,7 +8,7 @@ from uuid import UUID
 from onceproxy.core.receipts import Receipt, RequestId
 from onceproxy.core.states import State
 from onceproxy.guard.ports import StoreUnavailable
-from onceproxy.store.connection import Connections
+from onceproxy.store.connection import Connections, Statements
 from onceproxy.store.rows import receipt_of
 
 TRY = 5.0  # seconds for one read
@@ -25,7 +25,7 @@ class Seen:
     previous: State
 
 
-async def look(connections: Connections, request_id: RequestId) -> Seen | None:
+async def look(connections: Statements, request_id: RequestId) -> Seen | None:
     """Return the receipt, if there is one that is still remembered. Raises what asyncpg raises.
 
     Raises:

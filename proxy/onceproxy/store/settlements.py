@@ -13,7 +13,7 @@ from onceproxy.guard.ports import Settled, Settlement, StoreUnavailable
 from onceproxy.store.batching import TRY as BATCH_TRY
 from onceproxy.store.batching import Batched, Lane, NotBatched
 from onceproxy.store.confirming import confirm
-from onceproxy.store.connection import Connections
+from onceproxy.store.connection import Connections, Statements
 from onceproxy.store.rows import claimed_values, evidence_values, parts_of, settlement_values
 
 TRY = 5.0  # seconds for one statement; no body in it is larger than a part
@@ -41,7 +41,7 @@ def endings(connections: Connections, batched: Batched | None = None) -> Endings
 
 
 async def settle(
-    connections: Connections,
+    connections: Statements,
     claim: Claim,
     settlement: Settlement,
     instance: UUID,
