@@ -13,6 +13,7 @@ import structlog
 
 from onceproxy.admin.listener import AdminListener
 from onceproxy.admin.metrics import Metrics
+from onceproxy.admin_setup import admin_parts
 from onceproxy.config.model import Settings
 from onceproxy.config.routing import egress_rules
 from onceproxy.core.passwords import PlainPassword
@@ -71,6 +72,7 @@ class Proxy:
 
     def __init__(
         self,
+        settings: Settings,
         store: PostgresStore,
         guard: Guard,
         listener: Listener,
@@ -78,6 +80,7 @@ class Proxy:
         authority: Authority,
         parts: AsyncExitStack,
     ) -> None:
+        self.settings = settings
         self._guard = guard
         self._store = store
         self._stopping = False
@@ -112,6 +115,7 @@ class Proxy:
             ConfigError: these settings would let strangers in.
         """
         self._listener.follow(ingress_rules(settings, doors(settings)[0]))
+        self.settings = settings
         self.follow_egress(settings)
 
     def follow_egress(self, settings: Settings) -> None:
@@ -202,11 +206,12 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
             via=via_name(settings, authority),
             room=room,
         )
-        proxy = Proxy(store, guard, listener, upstream, authority, AsyncExitStack())
+        proxy = Proxy(settings, store, guard, listener, upstream, authority, AsyncExitStack())
         if settings.hooks:
             _start_telling(settings, store, tls, metrics, proxy, parts)
         if place is None:
-            admin = AdminListener(proxy.ready, metrics, admin_door(settings, token))
+            shown = admin_parts(lambda: proxy.settings, parts)
+            admin = AdminListener(proxy.ready, metrics, admin_door(settings, token), shown)
             parts.push_async_callback(admin.close)
             proxy.admin_url = await listen(admin, settings.admin.listen, "admin.listen")
             proxy.url = await listen(listener, settings.listen, "listen")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,6 +63,22 @@ def spool_directory(settings: Settings) -> Path:
 def spool_of(settings: Settings, store: PostgresStore, keyring: Keyring) -> SpoolDirectory:
     """Return the spool beside an open store."""
     return SpoolDirectory(spool_directory(settings), store.credential_key, settings.limits.spool, keyring)
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[str]:
+    """Yield the database's URL, for what runs beside a proxy or without one.
+
+    The embedded server is started for the time if nobody runs it.
+    """
+    if settings.database != "embedded":
+        yield settings.database
+        return
+    server = await start_embedded(settings.data_dir)
+    try:
+        yield server.url
+    finally:
+        await server.stop()
 
 
 async def open_store(

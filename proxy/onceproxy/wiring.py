@@ -97,6 +97,12 @@ def hook_egress(settings: Settings, hooks: Sequence[Hook]) -> EgressPolicy:
     return egress_policy(section, at_home=False, own_ports=frozenset())
 
 
+def route_names(settings: Settings) -> list[str]:
+    """Return the names of all routes, in the order in which they are tried; the last is for what is left."""
+    table = route_table(settings)
+    return [route.name for route in (*table.routes, table.default)]
+
+
 def receipts_url(settings: Settings, admin_url: str) -> str:
     """Return where people find receipts; ``admin_url`` is where the admin listener listens."""
     return f"{(settings.admin.url or admin_url).rstrip('/')}/receipts"

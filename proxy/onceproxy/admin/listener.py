@@ -1,8 +1,8 @@
-"""The admin listener: is the process alive, may it be sent requests, and what has it counted?"""
+"""The admin listener: is the process alive, may it be sent requests, what has it counted, what did it do?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from aiohttp import web
@@ -20,19 +20,31 @@ class Counted(Protocol):
         """Return all of it."""
 
 
+class Part(Protocol):
+    """What is served besides."""
+
+    def add_to(self, application: web.Application) -> None:
+        """Add its pages."""
+        ...
+
+
 class AdminListener:
-    """Serves ``/healthz``, ``/readyz`` and ``/metrics`` on a port of its own.
+    """Serves ``/healthz``, ``/readyz`` and ``/metrics`` on a port of its own, and ``parts``.
 
     ``ready`` says whether guarded requests can be served now. ``door`` says who is let in.
     """
 
-    def __init__(self, ready: Callable[[], bool], metrics: Counted, door: Door) -> None:
+    def __init__(
+        self, ready: Callable[[], bool], metrics: Counted, door: Door, parts: Sequence[Part] = ()
+    ) -> None:
         self._ready = ready
         self._metrics = metrics
         application = guarded_application(door)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._show_metrics)
+        for part in parts:
+            part.add_to(application)
         self._runner = web.AppRunner(application, access_log=None)
 
     async def listen(self, host: str, port: int) -> int:

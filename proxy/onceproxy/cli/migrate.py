@@ -6,11 +6,11 @@ import asyncio
 
 import click
 
-from onceproxy.cli.database import database
 from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
 from onceproxy.store.migrating import migrate_database
+from onceproxy.store_setup import database
 
 
 @click.command()

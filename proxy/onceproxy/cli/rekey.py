@@ -7,7 +7,6 @@ import sys
 
 import click
 
-from onceproxy.cli.database import database
 from onceproxy.cli.errors import EXIT_USAGE, startup_errors, stop
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
@@ -15,7 +14,7 @@ from onceproxy.store.operator import operating
 from onceproxy.store.rekeying import Rekeyed
 from onceproxy.store.rekeying import rekey as rekey_receipts
 from onceproxy.store.shared_key import rekey_shared_key
-from onceproxy.store_setup import keyring_of
+from onceproxy.store_setup import database, keyring_of
 
 
 @click.command()

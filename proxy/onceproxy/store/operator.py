@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
-from onceproxy.core.messages import digest_of
+from onceproxy.core.hygiene import end_to_end, storable
+from onceproxy.core.messages import BytesBody, RawHeaders, Response, digest_of
 from onceproxy.core.receipts import Receipt, RequestId, Source
 from onceproxy.core.states import State
 from onceproxy.guard.ports import Resolution
@@ -20,6 +22,17 @@ from onceproxy.store.resolutions import TRY, resolve
 
 class NotPossible(Exception):
     """A receipt is in a state in which it can't be resolved or purged; the text says why and what can be."""
+
+
+def entered_response(status: int, headers: RawHeaders, body: bytes) -> Response:
+    """Return the response that a person enters for copies to get, without lines that are for a connection."""
+    lines = storable(end_to_end(headers))
+    kept = tuple(line for line in lines if line[0].lower() != b"content-length")  # the body has its own
+    try:
+        reason = HTTPStatus(status).phrase.encode("ascii")
+    except ValueError:
+        reason = b""
+    return Response(status, reason, kept, BytesBody(body))
 
 
 @asynccontextmanager

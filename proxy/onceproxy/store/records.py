@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -106,21 +106,23 @@ class Records:
     """What an operator sees and does. Each verb may raise ``StoreUnavailable``: the database does not answer.
 
     Args:
-        url: says where the database is; asked when it is first needed.
+        database: yields the URL for as long as it is used; asked when it is first needed.
         keyring: the keys of stored answers.
     """
 
-    def __init__(self, url: Callable[[], Awaitable[str]], keyring: Keyring | None = None) -> None:
-        self._url = url
+    def __init__(
+        self, database: Callable[[], AbstractAsyncContextManager[str]], keyring: Keyring | None = None
+    ) -> None:
+        self._database = database
         self._keyring = keyring or Keyring()
         self._connections: Connections | None = None
         self._opening = asyncio.Lock()
+        self._parts = AsyncExitStack()
 
     async def close(self) -> None:
         """Close the connections, if there are any. May be called twice, and used again."""
-        connections, self._connections = self._connections, None
-        if connections is not None:
-            await connections.close()
+        self._connections = None
+        await self._parts.aclose()
 
     async def page(self, filters: Filters, after: Place | None = None, limit: int = LIMIT) -> Page:
         """Return the newest receipts that fit, from a place on.
@@ -212,6 +214,14 @@ class Records:
             rows = await connections.rows("counts_by_time", back, width, looked_at, timeout=TRY)
         return [SliceCount(row["slice"], State(row["state"]), row["receipts"]) for row in rows]
 
+    async def _open(self) -> Connections:
+        async with AsyncExitStack() as parts:
+            url = await parts.enter_async_context(self._database())
+            connections = await Connections.open(url, SIZE)
+            parts.push_async_callback(connections.close)
+            self._parts.push_async_callback(parts.pop_all().aclose)
+        return connections
+
     @asynccontextmanager
     async def _catalogue(self) -> AsyncIterator[Catalogue]:
         async with self._using() as connections, connections.lent(TRY) as connection:
@@ -222,7 +232,7 @@ class Records:
         try:
             async with self._opening:
                 if self._connections is None:
-                    self._connections = await Connections.open(await self._url(), SIZE)
+                    self._connections = await self._open()
             yield self._connections
         except DATABASE_ERRORS as error:
             if not is_outage(error):

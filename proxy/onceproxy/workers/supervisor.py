@@ -16,6 +16,7 @@ import structlog
 
 from onceproxy.admin.listener import AdminListener
 from onceproxy.admin.metrics import SummedMetrics
+from onceproxy.admin_setup import admin_parts
 from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Settings
 from onceproxy.listening import listen, port_taken, url_of
@@ -58,7 +59,8 @@ async def supervise(settings: Settings, grace: float = GRACE) -> Supervisor:
         parts.callback(port.release)
         metrics = Path(parts.enter_context(TemporaryDirectory(prefix="onceproxy-metrics-")))
         supervisor = Supervisor(settings, grace, metrics)
-        admin = AdminListener(supervisor.may_send, SummedMetrics(metrics), admin_door(settings, token))
+        shown = admin_parts(lambda: supervisor.settings, parts)
+        admin = AdminListener(supervisor.may_send, SummedMetrics(metrics), admin_door(settings, token), shown)
         parts.push_async_callback(admin.close)
         supervisor.admin_url = await listen(admin, settings.admin.listen, "admin.listen")
         supervisor.url = url_of(settings.listen.host, port.number)
@@ -72,7 +74,7 @@ class Supervisor:
     """The workers that run. ``url`` is where clients find them, ``admin_url`` where health is told."""
 
     def __init__(self, settings: Settings, grace: float, metrics: Path) -> None:
-        self._settings = settings
+        self.settings = settings
         self._grace = grace
         self._metrics = metrics
         self._place = Place(0, "")
@@ -89,7 +91,7 @@ class Supervisor:
         self._place = place
         # The first one alone: it makes what is not there yet, and what can't be is told once.
         workers = [await self._ready()]
-        workers += await asyncio.gather(*(self._ready() for _ in range(self._settings.workers - 1)))
+        workers += await asyncio.gather(*(self._ready() for _ in range(self.settings.workers - 1)))
         self._keepers = [asyncio.create_task(self._keep(worker)) for worker in workers]
 
     def may_send(self) -> bool:
@@ -97,7 +99,7 @@ class Supervisor:
 
         A worker that was silent for as long as a lease lasts has lost it: both come from one event loop.
         """
-        lease = self._settings.limits.lease
+        lease = self.settings.limits.lease
         return not self._stopping.is_set() and any(worker.may_send(lease) for worker in self._workers)
 
     def follow(self, settings: Settings) -> None:
@@ -107,7 +109,7 @@ class Supervisor:
             ConfigError: these settings would let strangers in.
         """
         check_rules(settings)
-        self._settings = settings
+        self.settings = settings
         for worker in self._workers:
             worker.tell(Follow(settings))
 
@@ -139,7 +141,7 @@ class Supervisor:
     async def _spawn(self) -> WorkerProcess:
         worker = await WorkerProcess.spawn(self._metrics)
         self._workers.add(worker)
-        worker.tell(Begin(self._settings, self._place, self._grace))
+        worker.tell(Begin(self.settings, self._place, self._grace))
         if self._stopping.is_set():
             worker.tell(Stop(self._grace))
         return worker

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -23,10 +24,7 @@ from stores import OpenStore, a_response, an_action, completed, in_doubt
 
 @pytest.fixture
 async def book(database_url: str) -> AsyncIterator[Records]:
-    async def url() -> str:
-        return database_url
-
-    opened = Records(url)
+    opened = Records(lambda: nullcontext(database_url))
     yield opened
     await opened.close()
 
@@ -160,18 +158,21 @@ async def test_changes(book: Records, open_store: OpenStore) -> None:
 
 
 async def test_an_outage_is_told_and_passes(database_url: str) -> None:
-    asked = []
+    asked: list[str] = []
 
-    async def url() -> str:
-        asked.append(1)
-        return "postgresql://me@127.0.0.1:1/nothing" if len(asked) == 1 else database_url
+    @asynccontextmanager
+    async def database() -> AsyncIterator[str]:
+        asked.append("postgresql://me@127.0.0.1:1/nothing" if not asked else database_url)
+        yield asked[-1]
+        asked.append("closed")
 
-    book = Records(url)
+    book = Records(database)
     with pytest.raises(StoreUnavailable):
         await book.page(Filters())
     await book.close()
     await asyncio.gather(*(book.show(RequestId(bytes(32))) for _ in range(8)))
-    assert len(asked) == 2
+    assert asked[1:] == ["closed", database_url]
     assert (await book.page(replace(Filters(), text="x"), Place(datetime.now(UTC), bytes(32)))).next is None
     await book.close()
     await book.close()
+    assert asked.count("closed") == 2

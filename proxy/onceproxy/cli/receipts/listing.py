@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import asdict
 
 import click
 from rich.console import Console
@@ -13,15 +12,16 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from onceproxy.cli.database import database
 from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.receipts.arguments import DurationType
-from onceproxy.cli.receipts.wording import COLOURS, age, plain
+from onceproxy.cli.receipts.wording import COLOURS, age
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
 from onceproxy.core.states import State
 from onceproxy.core.visible import visible
 from onceproxy.store.catalogue import LIMIT, Catalogue, ReceiptRow
+from onceproxy.store.documents import row_document
+from onceproxy.store_setup import database
 
 
 @click.command(name="list")
@@ -53,7 +53,7 @@ def list_(
         rows = asyncio.run(fetch())
     if as_json:
         for row in rows:
-            click.echo(json.dumps(plain(asdict(row)) | {"request_id": str(row.request_id)}))
+            click.echo(json.dumps(row_document(row)))
         return
     _print_table(rows)
 

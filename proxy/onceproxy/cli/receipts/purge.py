@@ -6,7 +6,6 @@ import asyncio
 
 import click
 
-from onceproxy.cli.database import database
 from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.receipts.arguments import NoteType, RequestIdType
 from onceproxy.cli.receipts.wording import signed
@@ -15,6 +14,7 @@ from onceproxy.config.model import Settings
 from onceproxy.core.receipts import RequestId
 from onceproxy.store.operator import NotPossible, operating
 from onceproxy.store.operator import purge as purge_receipt
+from onceproxy.store_setup import database
 
 
 @click.command()

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 
 import click
 
-from onceproxy.cli.database import database
 from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.receipts.arguments import BodyType, HeaderType, NoteType, RequestIdType
 from onceproxy.cli.receipts.wording import signed
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
-from onceproxy.core.hygiene import end_to_end, storable
-from onceproxy.core.messages import BytesBody, Response
 from onceproxy.core.receipts import RequestId, Source
 from onceproxy.guard.ports import Resolution
-from onceproxy.store.operator import NotPossible, operating, resolve_by_hand
-from onceproxy.store_setup import keyring_of
+from onceproxy.store.operator import NotPossible, entered_response, operating, resolve_by_hand
+from onceproxy.store_setup import database, keyring_of
 
 STATUS = 200  # of a response that nobody gave a status
 
@@ -50,7 +46,7 @@ def resolve(
         raise click.UsageError("say --happened or --did-not-happen")
     response = None
     if happened:
-        response = _response(status or STATUS, headers, body or b"")
+        response = entered_response(status or STATUS, headers, body or b"")
     elif status is not None or headers or body is not None:
         raise click.UsageError(
             "--status, --header and --body describe what happened: use them with --happened"
@@ -68,13 +64,3 @@ def resolve(
             raise click.ClickException(str(error)) from error
     what = "completed: copies get the response you entered" if happened else "released: the next copy is sent"
     click.echo(f"{request_id} is {what}" + ("" if changed else " (it was before; nothing was changed)"))
-
-
-def _response(status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> Response:
-    lines = storable(end_to_end(headers))
-    kept = tuple(line for line in lines if line[0].lower() != b"content-length")  # the body has its own
-    try:
-        reason = HTTPStatus(status).phrase.encode("ascii")
-    except ValueError:
-        reason = b""
-    return Response(status, reason, kept, BytesBody(body))

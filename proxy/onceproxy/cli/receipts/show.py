@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import asdict
-from typing import Any
 
 import click
 from rich.console import Console
 
-from onceproxy.cli.database import database
 from onceproxy.cli.errors import startup_errors
 from onceproxy.cli.receipts.arguments import RequestIdType
-from onceproxy.cli.receipts.wording import COLOURS, plain
+from onceproxy.cli.receipts.wording import COLOURS
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
 from onceproxy.core.messages import Body
@@ -23,7 +20,8 @@ from onceproxy.core.states import State
 from onceproxy.core.visible import visible
 from onceproxy.guard.ports import Unreadable
 from onceproxy.store.catalogue import Catalogue, EventRow
-from onceproxy.store_setup import keyring_of
+from onceproxy.store.documents import receipt_document
+from onceproxy.store_setup import database, keyring_of
 
 SOURCES = {
     Source.PROBE: "the probe's, in place of the one that was lost",
@@ -58,7 +56,7 @@ def show(settings: Settings, request_id: RequestId, body: bool, as_json: bool) -
     if body:
         _write_body(receipt, content)
     elif as_json:
-        click.echo(json.dumps(_document(receipt, events)))
+        click.echo(json.dumps(receipt_document(receipt, events)))
     else:
         _print_receipt(receipt, events)
 
@@ -126,33 +124,3 @@ def _write_body(receipt: Receipt, body: Body | None) -> None:
     for chunk in body.chunks():
         sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
-
-
-def _document(receipt: Receipt, events: tuple[EventRow, ...]) -> dict[str, Any]:
-    response = receipt.response
-    return {
-        "request_id": str(receipt.request_id),
-        "state": receipt.state.value,
-        "attempt": receipt.attempt,
-        "kind": receipt.kind.value,
-        "route": receipt.route,
-        "method": receipt.method,
-        "url": receipt.url,
-        "age": round(receipt.age, 3),
-        "fingerprint": receipt.fingerprint.hex(),
-        "source": receipt.source.value,
-        "response": None
-        if response is None
-        else {
-            "status": response.status,
-            "reason": response.reason.decode("latin-1"),
-            "headers": [[n.decode("latin-1"), v.decode("latin-1")] for n, v in response.headers],
-            "partial": receipt.partial,
-            "body_kept": receipt.body_kept,
-            "body_size": receipt.body_size,
-            "body_sha256": receipt.body_digest.hex(),
-            "unreadable": receipt.unreadable,
-        },
-        "evidence": {"phase": receipt.phase, "failure": receipt.failure, "detail": receipt.detail},
-        "events": [plain(asdict(event)) for event in events],
-    }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
 
 from onceproxy.core.states import State
 
@@ -18,17 +16,6 @@ COLOURS = {
     State.IN_DOUBT: "bold red",
     State.ABSENT: "dim",
 }
-
-
-def plain(members: dict[str, Any]) -> dict[str, Any]:
-    """Return members as JSON can hold them."""
-
-    def simple(value: Any) -> Any:
-        if isinstance(value, datetime):
-            return value.isoformat()
-        return str(value) if isinstance(value, UUID) else value
-
-    return {name: simple(value) for name, value in members.items()}
 
 
 def age(since: datetime) -> str:
