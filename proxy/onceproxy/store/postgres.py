@@ -31,6 +31,7 @@ from onceproxy.store.cache import Hit, ReceiptCache
 from onceproxy.store.chores import chores
 from onceproxy.store.claims import InstanceNotLive, claim, new_claims
 from onceproxy.store.connection import Connections
+from onceproxy.store.doubts import count_doubts
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
 from onceproxy.store.leases import Lease, boottime
 from onceproxy.store.notes import Notes
@@ -293,6 +294,14 @@ class PostgresStore:
     async def unknown_keys(self) -> list[str]:
         """Return the ids of keys that the newest receipts are encrypted with, and that are not here."""
         return await unknown_keys(self._connections, self._keyring)
+
+    async def doubts(self) -> tuple[int, float]:
+        """Return how many actions are in doubt, and for how many seconds the oldest one has been.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        return await persist(lambda: count_doubts(self._connections), self._patience)
 
     async def listening(self) -> None:
         """Return when news from other instances can be heard; after a broken connection, again."""

@@ -243,6 +243,7 @@ async def test_nothing_hangs_on_a_sequence(database: asyncpg.Connection) -> None
         "events",
         "parts",
         "instances",
+        "doubts",
         "secrets",
         "outbox",
         "schema_versions",
