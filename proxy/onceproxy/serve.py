@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,10 +27,15 @@ from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.leaves import LeafCerts
 from onceproxy.ingress.listener import Listener
 from onceproxy.listening import listen
+from onceproxy.signals.measuring import MeasuredExecute, MeasuredStore
+from onceproxy.signals.ports import Tracer
+from onceproxy.signals.signals import Signals
+from onceproxy.signals.watching import LevelWatch
 from onceproxy.store.periodic import Periodic
 from onceproxy.store.postgres import PostgresStore
 from onceproxy.store_setup import guard_limits, keyring_of, open_store, spool_of
 from onceproxy.tls_setup import ca_directory, credential_of, local_authority, upstream_tls
+from onceproxy.tracing import tracer_from
 from onceproxy.upstream import posting
 from onceproxy.upstream.client import UpstreamClient, UpstreamSettings
 from onceproxy.upstream.egress import Gate
@@ -134,10 +140,16 @@ class Proxy:
         await self.stop()
 
 
-async def start(settings: Settings, guest: Guest | None = None, place: Place | None = None) -> Proxy:
+async def start(
+    settings: Settings,
+    guest: Guest | None = None,
+    place: Place | None = None,
+    tracer: Tracer | None = None,
+) -> Proxy:
     """Start a proxy; when this returns it serves. ``guest`` is a user besides those of the configuration.
 
-    ``place``: it is one of several workers, and has no admin listener of its own.
+    ``place``: it is one of several workers, and has no admin listener of its own. ``tracer`` traces requests;
+    None: the environment says who does.
 
     Raises:
         ConfigError: it would let strangers in.
@@ -152,6 +164,9 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
     async with AsyncExitStack() as parts:
         authority = await asyncio.to_thread(local_authority, settings)
         metrics = Metrics()
+        tracer = tracer or tracer_from(os.environ)
+        if tracer is not None:
+            parts.push_async_callback(asyncio.to_thread, tracer.close)
         room = Room(settings.limits.memory, settings.limits.temporary, metrics.limit_hit)
         keyring = keyring_of(settings)
         store = await open_store(
@@ -177,8 +192,8 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
         parts.push_async_callback(upstream.aclose)
         spool = spool_of(settings, store, keyring)
         guard = Guard(
-            store,
-            upstream,
+            MeasuredStore(store, metrics.requests),
+            MeasuredExecute(upstream, metrics.requests),
             guard_limits(settings.limits),
             spool=spool,
             meter=metrics,
@@ -187,6 +202,9 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
         # Before the first copy comes, and after nobody can come any more.
         await draining.start()
         parts.push_async_callback(draining.stop)
+        levels = LevelWatch(store.doubts, spool.depth, metrics.levels, metrics.requests)
+        await levels.start()
+        parts.push_async_callback(levels.stop)
         listener = Listener(
             guard,
             upstream,
@@ -205,11 +223,13 @@ async def start(settings: Settings, guest: Guest | None = None, place: Place | N
             hit=metrics.limit_hit,
             via=via_name(settings, authority),
             room=room,
+            signals=Signals(metrics.requests, tracer),
         )
         proxy = Proxy(settings, store, guard, listener, upstream, authority, AsyncExitStack())
         if settings.hooks:
             _start_telling(settings, store, tls, metrics, proxy, parts)
         if place is None:
+            metrics.show_ready(proxy.ready)
             shown = admin_parts(lambda: proxy.settings, parts)
             admin = AdminListener(proxy.ready, metrics, admin_door(settings, token), shown)
             parts.push_async_callback(admin.close)

@@ -20,7 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from onceproxy.core.egress import Rule
 from onceproxy.core.limits import Limit
 from onceproxy.core.passwords import Cost, PasswordHash
+from onceproxy.signals.deciding import DECISIONS, OUTCOMES
 from onceproxy.store.embedded import EmbeddedServer
+from onceproxy.version import __version__
 from proxies import ProxyProcess
 from raw_client import a_request, ask, connected, post
 from security.hostile import FORWARD, read
@@ -32,7 +34,11 @@ from upstreams import Upstream
 
 CONFIG = "limits: {header: 8KiB, request_body: 4KiB}\negress: {deny: [denied.example]}\n"
 HASH = PasswordHash.of("pw of ann", b"0123456789abcdef", Cost(14, 8, 1))
-BOUNDED = {*Limit, *Rule, "default", "claims", "settlements", "notes"}
+BOUNDED = {
+    *(*Limit, *Rule, *DECISIONS, *OUTCOMES),
+    *("default", "claims", "settlements", "notes", "connect", __version__),
+    "",  # the route of what was refused before there was one
+}
 """What a label may say here, besides the bounds of a histogram's buckets."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

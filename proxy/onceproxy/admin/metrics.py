@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
+from onceproxy.admin.levels import Levels
+from onceproxy.admin.requests import RequestCounts
+from onceproxy.admin.standing import Standing
 from onceproxy.core.limits import Limit
 
 BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 120)  # the last one is the most that a batch may have
 
 
 class Metrics:
-    """The guard's ``Meter``, and the page that shows it.
+    """The guard's ``Meter``, and the page that shows it, with ``requests`` and ``levels``.
 
     Labels hold names of the configuration and of the code only, never what a client sends. In a process whose
     environment had PROMETHEUS_MULTIPROC_DIR from its beginning, all is counted in files there.
@@ -29,6 +26,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self.requests = RequestCounts(self._registry)
+        self.levels = Levels(self._registry)
         self._executed_twice = Counter(
             "onceproxy_executed_twice",
             "Attempts that a later one had superseded, and that did the action, or may have. Must stay 0.",
@@ -133,45 +132,18 @@ class Metrics:
         """Count a tunnel that could not be opened."""
         self._client_tls_failed.labels(reason).inc()
 
-    def page(self) -> bytes:
-        """Return all that was counted in the text format of Prometheus."""
-        return generate_latest(self._registry)
+    def tunnel_opened(self, kind: str) -> None:
+        """Count an opaque tunnel."""
+        self.levels.tunnel_opened(kind)
 
+    def tunnel_closed(self, kind: str) -> None:
+        """Count it no more among those that are open."""
+        self.levels.tunnel_closed(kind)
 
-def remove_files() -> None:
-    """Remove what this process has counted in files, and their directory if no other process counts there."""
-    directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-    with suppress(OSError):
-        for path in directory.glob(f"*_{os.getpid()}.db"):
-            path.unlink()
-        directory.rmdir()
-
-
-class SummedMetrics:
-    """The page of several processes: the sums of what each has counted, also those that ended.
-
-    ``directory`` is their PROMETHEUS_MULTIPROC_DIR.
-    """
-
-    content_type = CONTENT_TYPE_LATEST
-
-    def __init__(self, directory: Path) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_Sums(directory))
+    def show_ready(self, ready: Callable[[], bool]) -> None:
+        """Show on the page, too, which version this is and whether it may send."""
+        self._registry.register(Standing(ready))
 
     def page(self) -> bytes:
         """Return all that was counted in the text format of Prometheus."""
         return generate_latest(self._registry)
-
-
-class _Sums(Collector):
-    """Not the library's own collector, to which a [ in the path is a pattern."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def collect(self) -> Iterable[Metric]:
-        """Return the counters as they are now."""
-        files = [str(path) for path in self._directory.glob("*.db")]
-        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # of the library
-        return merged

@@ -82,7 +82,7 @@ class Connector:
         connection = cast(ClientConnection, request.protocol)
         host = tunnel.origin.host
         if tls_globs_fit(self._passthrough, host) or not tls_globs_fit(self._intercept, host):
-            with self._tunnels.one():
+            with self._tunnels.one("connect"):
                 return await self._opaque(request, connection, tunnel)
         try:
             self._outbound.check(host, tunnel.origin.port)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import cast
@@ -31,24 +30,23 @@ from onceproxy.ingress.asked_of_us import answer_ourselves
 from onceproxy.ingress.bodies import ArrivingBody, answer_expectation, body_read_before, broken_off, read_body
 from onceproxy.ingress.client_connection import ClientConnection, Sent
 from onceproxy.ingress.connect import Connector
-from onceproxy.ingress.deciding import log_decision
 from onceproxy.ingress.identifying import examine_arrived, find_route, passes_by
 from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
 from onceproxy.ingress.interim import InterimRelay
 from onceproxy.ingress.judging import Judge
 from onceproxy.ingress.logins import Logins
 from onceproxy.ingress.ports import OpenResponse, Outbound
-from onceproxy.ingress.relay import RelayEnd
 from onceproxy.ingress.replaying import Copy
 from onceproxy.ingress.responses import (
     HandedOver,
     ProblemResponse,
     RawResponse,
     answer_response,
-    head_bytes,
 )
 from onceproxy.ingress.targets import Mount
 from onceproxy.ingress.tunnels import Tunnels
+from onceproxy.signals.journey import IDENTITY, UPSTREAM, Journey, Stage
+from onceproxy.signals.signals import Signals
 
 log = structlog.get_logger("onceproxy.ingress")
 
@@ -79,6 +77,7 @@ class Handler:
         rules: IngressRules,
         via: bytes | None = None,
         room: Room = ENDLESS,
+        signals: Signals | None = None,
     ) -> None:
         self._guard = guard
         self._outbound = outbound
@@ -90,6 +89,7 @@ class Handler:
         self._via = via
         self._room = room
         self._judge = Judge()
+        self._signals = signals or Signals()
 
     def follow(self, rules: IngressRules) -> None:
         """Treat the requests that come from now on by other rules; those under way keep theirs."""
@@ -100,7 +100,7 @@ class Handler:
         """Answer one request."""
         connection = cast(ClientConnection, request.protocol)
         if connection.head_over:
-            return ProblemResponse(connection.refuse_head(), close=True)
+            return self._refused(connection.refuse_head())
         try:
             login = await self._logins.admit(request)
             if request.method == "CONNECT":
@@ -109,31 +109,46 @@ class Handler:
             incoming = read_request(request, rules.mounts, login, self._via)
             if incoming.for_us:
                 return answer_ourselves(request)
-            body = None
-            route = rules.routes.find_by_head(incoming.request)
-            if route is None:
-                body = await read_body(request, rules.request_body, self._room)
-                route = await find_route(rules.routes, replace(incoming.request, body=body))
-            route = route.asked_for(incoming.mode)
-            if route.policy.mode is Mode.OFF:
-                return await self._pass_through(request, incoming, body, route)
-            if body is None and route.needs_body(incoming.request):
-                body = await read_body(request, rules.request_body, self._room)
-            read = incoming
-            if body is not None:
-                read = replace(incoming, request=replace(incoming.request, body=body))
-            verdict = await self._judge.verdict(route, read)
-            if not verdict.action:
-                return await self._pass_through(request, incoming, body, route, learn=verdict.lists_tools)
-            if body is None:
-                if passes_by(incoming.request, route.identity):
-                    return await self._pass_through(request, incoming, None, route)
-                body = await read_body(request, rules.request_body, self._room)
-            return await self._guarded(request, incoming, body, route, verdict)
+            with self._signals.journey(incoming.request) as journey:
+                return await self._treated(request, incoming, rules, journey)
         except Refused as refused:
-            return ProblemResponse(refused.problem, close=True)
+            return self._refused(refused.problem)
         except OverLimit as over:
-            return ProblemResponse(overloaded(over), close=True)
+            return self._refused(overloaded(over))
+        except Exception:
+            self._signals.failed()
+            raise
+
+    def _refused(self, problem: Problem) -> ProblemResponse:
+        self._signals.refused(problem)
+        return ProblemResponse(problem, close=True)
+
+    async def _treated(
+        self, request: web.BaseRequest, incoming: Incoming, rules: IngressRules, journey: Journey
+    ) -> web.StreamResponse:
+        body = None
+        route = rules.routes.find_by_head(incoming.request)
+        if route is None:
+            body = await read_body(request, rules.request_body, self._room)
+            route = await find_route(rules.routes, replace(incoming.request, body=body))
+        route = route.asked_for(incoming.mode)
+        if route.policy.mode is Mode.OFF:
+            return await self._pass_through(request, incoming, body, route, journey)
+        if body is None and route.needs_body(incoming.request):
+            body = await read_body(request, rules.request_body, self._room)
+        read = incoming
+        if body is not None:
+            read = replace(incoming, request=replace(incoming.request, body=body))
+        verdict = await self._judge.verdict(route, read)
+        if not verdict.action:
+            return await self._pass_through(
+                request, incoming, body, route, journey, learn=verdict.lists_tools
+            )
+        if body is None:
+            if passes_by(incoming.request, route.identity):
+                return await self._pass_through(request, incoming, None, route, journey)
+            body = await read_body(request, rules.request_body, self._room)
+        return await self._guarded(request, incoming, body, route, verdict, journey)
 
     async def _connect(self, request: web.BaseRequest, login: Login) -> web.StreamResponse:
         if cast(ClientConnection, request.protocol).tunnel is not None:
@@ -144,18 +159,25 @@ class Handler:
         return await self._connector.serve(request, read_connect(request, login, self._via))
 
     async def _guarded(
-        self, request: web.BaseRequest, incoming: Incoming, body: Capture, route: Route, verdict: Verdict
+        self,
+        request: web.BaseRequest,
+        incoming: Incoming,
+        body: Capture,
+        route: Route,
+        verdict: Verdict,
+        journey: Journey,
     ) -> web.StreamResponse:
-        started = time.monotonic()
+        journey.arrived(route.name, body.size)
         whole = replace(incoming.request, body=body)
         try:
-            examined = await examine_arrived(whole, incoming, route)
+            with Stage(IDENTITY, journey):
+                examined = await examine_arrived(whole, incoming, route)
         except BadKey as error:
-            return _not_sent(ProblemType.BAD_KEY, error, route)
+            return self._not_sent(ProblemType.BAD_KEY, error, route)
         except MissingKey as error:
-            return _not_sent(ProblemType.MISSING_KEY, error, route)
+            return self._not_sent(ProblemType.MISSING_KEY, error, route)
         if examined is None:
-            return await self._pass_through(request, incoming, body, route)
+            return await self._pass_through(request, incoming, body, route, journey)
         outgoing = examined.outgoing
         credential = self._credential(route.sent_as(whole), route.identity)
         action = action_of(
@@ -166,12 +188,18 @@ class Handler:
             harmless_twice=verdict.harmless_twice,
             user=incoming.user,
         )
+        journey.action = action
         copy = await Copy.of(whole, route)
         cast(ClientConnection, request.protocol).sent = Sent.GUARDED
         with InterimRelay(request, self._via).open() as interim:
             answer = await self._guard.once(copy.marked(action), route.sent_as(outgoing), interim)
-        log_decision(action, answer, time.monotonic() - started)
+        self._signals.decided(journey, action, answer)
         return answer_response(await copy.answered(answer), via=self._told_via("1.1"))
+
+    def _not_sent(self, kind: ProblemType, error: Exception, route: Route) -> ProblemResponse:
+        problem = Problem(kind, f"{error}. Nothing was sent.", route=route.name)
+        self._signals.refused(problem)
+        return ProblemResponse(problem)
 
     async def _pass_through(
         self,
@@ -179,6 +207,7 @@ class Handler:
         incoming: Incoming,
         early: Capture | None,
         route: Route,
+        journey: Journey,
         *,
         learn: bool = False,
     ) -> web.StreamResponse:
@@ -187,9 +216,9 @@ class Handler:
         ``learn``: its answer may say what tools there are.
         """
         if incoming.upgrade is None:
-            return await self._relayed(request, incoming, early, route, learn=learn)
-        with self._tunnels.one():
-            return await self._relayed(request, incoming, early, route, learn=learn)
+            return await self._relayed(request, incoming, early, route, journey, learn=learn)
+        with self._tunnels.one("upgrade"):
+            return await self._relayed(request, incoming, early, route, journey, learn=learn)
 
     async def _relayed(
         self,
@@ -197,9 +226,11 @@ class Handler:
         incoming: Incoming,
         early: Capture | None,
         route: Route,
+        journey: Journey,
         *,
         learn: bool,
     ) -> web.StreamResponse:
+        journey.arrived(route.name)
         outgoing, arriving = route.sent_as(incoming.request), None
         sent = Sent.READ if request.method in READ_ONLY else Sent.UNGUARDED
         cast(ClientConnection, request.protocol).sent = sent
@@ -213,9 +244,13 @@ class Handler:
             body = arriving.pieces() if whole is None else whole
             await answer_expectation(request)
         try:
-            with InterimRelay(request, self._via).open() as interim:
+            with InterimRelay(request, self._via).open() as interim, Stage(UPSTREAM, journey) as sending:
                 response = await self._outbound.open(
-                    outgoing, body=body, length=length, upgrade=incoming.upgrade, interim=interim
+                    sending.traced(outgoing),
+                    body=body,
+                    length=length,
+                    upgrade=incoming.upgrade,
+                    interim=interim,
                 )
         except SendFailed as failed:
             if request.content.exception() is not None:  # the upstream is not to blame
@@ -225,9 +260,14 @@ class Handler:
             problem = upstream_problem(failed.attempt())
             if failed.phase not in NOTHING_SENT:
                 problem = replace(problem, detail=f"{problem.detail}. {sent.value}")
+            self._signals.passed(journey, sending, problem.type.status, problem)
             return ProblemResponse(problem)
+        self._signals.passed(journey, sending, response.status)
         if response.status == 101 and incoming.upgrade is not None:
-            return await self._upgraded(request, response, incoming.upgrade)
+            await self._tunnels.upgraded(
+                request, response, incoming.upgrade, self._told_via(response.version)
+            )
+            return HandedOver()
         content: bytes | AsyncGenerator[bytes, None]
         if learn:
             content = self._judge.overhear(incoming, response.headers, _chunks(response))
@@ -242,32 +282,9 @@ class Handler:
             ended=response.aclose,
         )
 
-    async def _upgraded(
-        self, request: web.BaseRequest, response: OpenResponse, protocol: bytes
-    ) -> web.StreamResponse:
-        headers: RawHeaders = (*response.headers, (b"Connection", b"Upgrade"), (b"Upgrade", protocol))
-        headers += self._told_via(response.version)
-        transport, early = response.hijack()
-        far = RelayEnd()
-        transport.set_protocol(far)
-        far.connection_made(transport)
-        try:
-            await request.writer.write(head_bytes(101, response.reason, headers))
-            if early:
-                far.data_received(early)
-            transport.resume_reading()
-            await self._tunnels.relay(cast(ClientConnection, request.protocol), far)
-        finally:
-            far.abort()  # also where the client has left before it could be told
-        return HandedOver()
-
     def _told_via(self, version: str) -> RawHeaders:
         """Return what is added to a response that came in ``version``."""
         return () if self._via is None else via_line(version, self._via)
-
-
-def _not_sent(kind: ProblemType, error: Exception, route: Route) -> ProblemResponse:
-    return ProblemResponse(Problem(kind, f"{error}. Nothing was sent.", route=route.name))
 
 
 async def _chunks(response: OpenResponse) -> AsyncGenerator[bytes, None]:

@@ -17,8 +17,9 @@ from onceproxy.ingress.client_server import ClientServer
 from onceproxy.ingress.connect import Connector, Leaves
 from onceproxy.ingress.handler import Handler, IngressRules
 from onceproxy.ingress.limits import ClientLimits
-from onceproxy.ingress.ports import Outbound, TlsMeter
+from onceproxy.ingress.ports import IngressMeter, Outbound
 from onceproxy.ingress.tunnels import Tunnels
+from onceproxy.signals.signals import Signals
 
 BACKLOG = 1024
 BUFFERED = 64 * 1024  # bytes of a body that wait for their reader; twice as many slow the client down
@@ -32,7 +33,7 @@ class Listener:
     """One listening port: forward requests, CONNECT and mounts.
 
     ``hit`` is told of each limit that is hit. ``via`` is our name in Via, if we have one.
-    ``room`` is where the bodies of guarded requests lie.
+    ``room`` is where the bodies of guarded requests lie. ``signals`` is told what became of each request.
     """
 
     def __init__(
@@ -45,14 +46,15 @@ class Listener:
         *,
         intercept: tuple[str, ...],
         passthrough: tuple[str, ...],
-        meter: TlsMeter,
+        meter: IngressMeter,
         limits: ClientLimits,
         hit: Callable[[Limit], None],
         via: bytes | None = None,
         room: Room = ENDLESS,
+        signals: Signals | None = None,
     ) -> None:
         check_parser()
-        self._tunnels = Tunnels(limits.tunnels, limits.tunnel_idle_timeout, hit)
+        self._tunnels = Tunnels(limits.tunnels, limits.tunnel_idle_timeout, hit, meter)
         connector = Connector(
             outbound,
             leaves,
@@ -63,7 +65,9 @@ class Listener:
             patience=limits.head_timeout,
             meter=meter,
         )
-        self._handler = Handler(guard, outbound, connector, self._tunnels, credential, rules, via, room)
+        self._handler = Handler(
+            guard, outbound, connector, self._tunnels, credential, rules, via, room, signals
+        )
         self._clients = ClientServer(
             self._handler,
             limits,

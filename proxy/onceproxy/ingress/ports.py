@@ -63,6 +63,22 @@ class TlsMeter(Protocol):
         ...
 
 
+class TunnelMeter(Protocol):
+    """Counts opaque tunnels."""
+
+    def tunnel_opened(self, kind: str) -> None:
+        """One is being opened: ``connect`` or ``upgrade``."""
+        ...
+
+    def tunnel_closed(self, kind: str) -> None:
+        """One that was being opened is closed, or was not opened after all."""
+        ...
+
+
+class IngressMeter(TlsMeter, TunnelMeter, Protocol):
+    """Counts both."""
+
+
 class Outbound(Protocol):
     """The unguarded ways out."""
 

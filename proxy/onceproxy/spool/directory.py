@@ -65,7 +65,8 @@ class SpoolDirectory:
         size = size_of(unstored)
         self._writing += size
         try:
-            if await asyncio.to_thread(self._used) + self._writing > self._limit:
+            _, used = await asyncio.to_thread(self._depth)
+            if used + self._writing > self._limit:
                 raise SpoolUnavailable(f"the spool holds all the {self._limit} bytes it may (limits.spool)")
             await self._write(unstored)
         except (OSError, ValueError) as error:
@@ -86,6 +87,13 @@ class SpoolDirectory:
         except OSError as error:
             raise SpoolUnavailable(f"a spooled record can't be removed: {error}") from error
         self._ours.discard(claim.token)
+
+    async def depth(self) -> tuple[int, int]:
+        """Return how many records wait here, and their bytes. Raises ``SpoolUnavailable``."""
+        try:
+            return await asyncio.to_thread(self._depth)
+        except OSError as error:
+            raise SpoolUnavailable(f"the spool in {self._directory} can't be read: {error}") from error
 
     async def left_behind(self) -> AsyncIterator[Unstored]:
         """Yield the records that nobody in this process is trying to store: others left them.
@@ -132,12 +140,13 @@ class SpoolDirectory:
     def _path(self, claim: Claim) -> Path:
         return self._directory / f"{claim.token}{SUFFIX}"
 
-    def _used(self) -> int:
-        total = 0
+    def _depth(self) -> tuple[int, int]:
+        records = total = 0
         for path in self._directory.glob(f"*{SUFFIX}"):
             with suppress(FileNotFoundError):
                 total += path.stat().st_size
-        return total
+                records += 1
+        return records, total
 
     def _found(self) -> list[Path]:
         for path in self._directory.glob(f"*{UNFINISHED}"):

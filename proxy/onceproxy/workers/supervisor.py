@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import structlog
 
 from onceproxy.admin.listener import AdminListener
-from onceproxy.admin.metrics import SummedMetrics
+from onceproxy.admin.summing import SummedMetrics, forget_open
 from onceproxy.admin_setup import admin_parts
 from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Settings
@@ -59,8 +59,9 @@ async def supervise(settings: Settings, grace: float = GRACE) -> Supervisor:
         parts.callback(port.release)
         metrics = Path(parts.enter_context(TemporaryDirectory(prefix="onceproxy-metrics-")))
         supervisor = Supervisor(settings, grace, metrics)
+        counted = SummedMetrics(metrics, supervisor.may_send)
         shown = admin_parts(lambda: supervisor.settings, parts)
-        admin = AdminListener(supervisor.may_send, SummedMetrics(metrics), admin_door(settings, token), shown)
+        admin = AdminListener(supervisor.may_send, counted, admin_door(settings, token), shown)
         parts.push_async_callback(admin.close)
         supervisor.admin_url = await listen(admin, settings.admin.listen, "admin.listen")
         supervisor.url = url_of(settings.listen.host, port.number)
@@ -163,6 +164,7 @@ class Supervisor:
             if worker is not None:
                 code = await worker.end
                 self._workers.discard(worker)
+                forget_open(self._metrics, worker.pid)
                 if self._stopping.is_set():
                     return
                 log.error("worker-ended", pid=worker.pid, code=code, hint="another one takes its place")

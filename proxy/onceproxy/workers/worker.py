@@ -8,7 +8,7 @@ import socket
 
 import structlog
 
-from onceproxy.admin.metrics import remove_files
+from onceproxy.admin.summing import remove_files
 from onceproxy.config.load import ConfigError
 from onceproxy.guard.ports import StoreUnavailable
 from onceproxy.running import calm_collector, started, stopped
