@@ -36,7 +36,7 @@ CONFIG = "limits: {header: 8KiB, request_body: 4KiB}\negress: {deny: [denied.exa
 HASH = PasswordHash.of("pw of ann", b"0123456789abcdef", Cost(14, 8, 1))
 BOUNDED = {
     *(*Limit, *Rule, *DECISIONS, *OUTCOMES),
-    *("default", "claims", "settlements", "notes", "connect", __version__),
+    *("default", "claims", "settlements", "notes", "connect", "upgrade", __version__),
     "",  # the route of what was refused before there was one
 }
 """What a label may say here, besides the bounds of a histogram's buckets."""
