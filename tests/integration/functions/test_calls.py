@@ -194,7 +194,7 @@ def test_inside_a_call_it_is_known_which_one_it_is(guard: Guard, key: str) -> No
 def test_a_call_within_itself_does_not_wait_for_itself(guard: Guard, key: str) -> None:
     def inner() -> str:
         with pytest.raises(InProgress):
-            guard.execute_sync("itself", key, inner)
+            guard.execute_sync("itself", key, inner, wait=3600)
         return "done"
 
     assert guard.execute_sync("itself", key, inner) == "done"
@@ -211,7 +211,7 @@ async def test_a_plain_call_in_an_event_loop_does_not_wait_for_a_task_of_it(guar
     call = asyncio.create_task(guard.execute("loop", key, slowly))
     await began.wait()
     with pytest.raises(InProgress):
-        guard.execute_sync("loop", key, lambda: "other")
+        guard.execute_sync("loop", key, lambda: "other", wait=3600)
     go_on.set()
     assert await call == guard.execute_sync("loop", key, lambda: "other") == "done"
 

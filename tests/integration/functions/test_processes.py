@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,19 @@ def start(receipts_url: str, data_dir: Path, ledger: Path) -> Iterator[Start]:
                 stderr=subprocess.PIPE,
                 text=True,
                 env={**os.environ, VARIABLE: crash},
+                start_new_session=True,
             )
             stack.enter_context(program)
-            stack.callback(program.kill)
+            stack.callback(kill_all, program.pid)
             return program
 
         yield start_one
+
+
+def kill_all(group: int) -> None:
+    """Kill a program and its children, as far as they live."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def ended(program: subprocess.Popen[str]) -> list[str]:
