@@ -72,7 +72,8 @@ async def database(settings: Settings) -> AsyncIterator[str]:
     The embedded server is started for the time if nobody runs it.
     """
     if settings.database != "embedded":
-        yield settings.database
+        # One connection or two, and no pooler's business.
+        yield settings.database_direct or settings.database
         return
     server = await start_embedded(settings.data_dir)
     try:
@@ -107,6 +108,7 @@ async def open_store(
         url = server.url
     store = await kind.open(
         url,
+        direct=settings.database_direct,
         allow_unsafe_durability=settings.allow_unsafe_durability,
         connect_timeout=settings.limits.database_timeout,
         lease=settings.limits.lease,

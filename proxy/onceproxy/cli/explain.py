@@ -166,7 +166,7 @@ async def _receipts(
     assert explanation.examined is not None
     server = await start_embedded(settings.data_dir) if settings.database == "embedded" else None
     try:
-        url = server.url if server is not None else settings.database
+        url = server.url if server is not None else settings.database_direct or settings.database
         async with (
             asyncio.timeout(10),
             await Catalogue.open(url, connect_timeout=CONNECT_TIMEOUT) as catalogue,

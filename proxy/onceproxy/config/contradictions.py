@@ -13,6 +13,7 @@ from onceproxy.config.document import KeyPath
 from onceproxy.config.encryption import PLACES
 from onceproxy.config.hooks import PLACES as SECRET_PLACES
 from onceproxy.config.shipped import load_preset, preset_names
+from onceproxy.config.values import EMBEDDED
 
 Wrong = Iterator[tuple[KeyPath, str]]
 
@@ -29,6 +30,8 @@ def contradictions(values: dict[str, Any]) -> Wrong:
             yield ("presets", at), "is there already; the first is enough"
         elif preset in preset_names():
             shipped |= {route.name: preset for route in load_preset(preset).routes}
+    if values.get("database_direct") is not None and values.get("database", EMBEDDED) == EMBEDDED:
+        yield ("database_direct",), "is the way past a pooler, and database names none; set that to its URL"
     yield from _keys(values)
     defaults = _mapping(values, "defaults")
     if defaults.get("in_doubt") == "probe":

@@ -27,6 +27,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "ONCEPROXY_LISTEN": ("listen",),
     "ONCEPROXY_INSECURE_LISTEN": ("insecure_listen",),
     "ONCEPROXY_DATABASE": ("database",),
+    "ONCEPROXY_DATABASE_DIRECT": ("database_direct",),
     "ONCEPROXY_DATA_DIR": ("data_dir",),
     "ONCEPROXY_WORKERS": ("workers",),
     "ONCEPROXY_ADMIN_LISTEN": ("admin", "listen"),

@@ -23,6 +23,7 @@ from onceproxy.config.users import UserSection
 from onceproxy.config.values import (
     EMBEDDED,
     check_database,
+    check_database_url,
     check_mount_prefix,
     check_mount_url,
     counted,
@@ -77,6 +78,11 @@ class Settings(Section):
         EMBEDDED,
         repr=False,
         description="Where receipts live: embedded, or postgresql://user:password@host/name.",
+    )
+    database_direct: Annotated[str, AfterValidator(check_database_url)] | None = Field(
+        None,
+        repr=False,
+        description="The same one past a pooler in transaction mode that database leads to; null: none.",
     )
     data_dir: Annotated[Path, BeforeValidator(read_data_dir, json_schema_input_type=str | None)] = Field(
         default_factory=default_data_dir,

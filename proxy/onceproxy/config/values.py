@@ -76,6 +76,17 @@ def check_database(text: str) -> str:
     return text
 
 
+def check_database_url(text: str) -> str:
+    """Return a database that is not the embedded one.
+
+    Raises:
+        ValueError: no URL of Postgres.
+    """
+    if text == EMBEDDED:
+        raise ValueError("it must be a URL, as in postgresql://user:password@host:5432/name")
+    return check_database(text)
+
+
 def read_path(value: object) -> Path:
     """Return a path, ``~`` expanded.
 

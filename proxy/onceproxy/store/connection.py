@@ -146,20 +146,22 @@ class Statements(Protocol):
 class Connections:
     """Two pools over one database. Statements run by name, each in a transaction of its own."""
 
-    def __init__(self, common: Lender, reserved: Lender) -> None:
+    def __init__(self, common: Lender, reserved: Lender, *, pooled: bool = False) -> None:
         self._common = common
         self._reserved = reserved
+        self._pooled = pooled
 
     @classmethod
-    async def open(cls, url: str, size: int) -> Connections:
+    async def open(cls, url: str, size: int, *, pooled: bool = False) -> Connections:
         """Open at most ``size`` (2 or more) connections, a third of them reserved.
 
-        Raises what asyncpg raises.
+        ``pooled``: a pooler is there that gives each transaction whichever session is free. Raises what
+        asyncpg raises.
         """
         reserve = max(1, size // 3)
-        common = Lender(await _pool(url, max(1, size - reserve)))
+        common = Lender(await _pool(url, max(1, size - reserve), pooled))
         try:
-            return cls(common, Lender(await _pool(url, reserve)))
+            return cls(common, Lender(await _pool(url, reserve, pooled)), pooled=pooled)
         except BaseException:
             common.terminate()
             raise
@@ -172,7 +174,8 @@ class Connections:
         ``timeout`` seconds are allowed for a connection to come free, and again for the statement. When this
         raises anything but a plain refusal by the server, the statement may have been committed or not.
         """
-        async with _Loan(self._reserved if reserved else self._common, timeout) as connection:
+        lender = self._reserved if reserved else self._common
+        async with _Loan(lender, timeout, pooled=self._pooled) as connection:
             row: asyncpg.Record | None = await connection.fetchrow(sql(name), *values, timeout=timeout)
         return row
 
@@ -185,7 +188,7 @@ class Connections:
     @asynccontextmanager
     async def lent(self, timeout: float) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
         """Lend a connection for reading; ``timeout`` seconds are allowed for one to come free."""
-        async with _Loan(self._common, timeout) as connection:
+        async with _Loan(self._common, timeout, pooled=self._pooled) as connection:
             yield connection
 
     @asynccontextmanager
@@ -216,7 +219,11 @@ class Connections:
 
 
 class _Loan:
-    """A connection for as long as the context lasts, which says in the end whether it can be lent again."""
+    """A connection for as long as the context lasts, which says in the end whether it can be lent again.
+
+    ``pooled``: all of it is one transaction. The library asks for a statement's types first, and what runs it
+    has to be the session that was asked: a pooler keeps to one while a transaction lasts.
+    """
 
     def __init__(
         self,
@@ -230,21 +237,46 @@ class _Loan:
             TimeoutError,
             asyncpg.InternalClientError,
         ),
+        *,
+        pooled: bool = False,
     ) -> None:
         self._lender = lender
         self._timeout = timeout
-        self._ended_by = ended_by
+        # Where a transaction is open, whatever goes wrong ends the connection, and the transaction with it.
+        self._ended_by = (BaseException,) if pooled else ended_by
+        self._pooled = pooled
         self._lent: Lent | None = None
+        self._transaction: asyncpg.transaction.Transaction | None = None
 
     async def __aenter__(self) -> asyncpg.pool.PoolConnectionProxy:
-        self._lent = await self._lender.take(self._timeout)
-        return self._lent.connection
+        self._lent = lent = await self._lender.take(self._timeout)
+        if self._pooled:
+            self._transaction = lent.connection.transaction(isolation="read_committed")
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._transaction.start()
+            except BaseException:
+                lent.connection.terminate()
+                await self._lender.give_back(lent)
+                raise
+        return lent.connection
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lent = self._lent
         assert lent is not None
+        try:
+            if self._transaction is not None and error is None:
+                async with asyncio.timeout(self._timeout):
+                    await self._transaction.commit()
+        except BaseException as uncommitted:
+            error = uncommitted
+            raise
+        finally:
+            await self._end(lent, error)
+
+    async def _end(self, lent: Lent, error: BaseException | None) -> None:
         not_replicated = lent.heard[0] if error is None and lent.heard else None
         try:
             if isinstance(error, ReadOnlySQLTransactionError):
@@ -258,7 +290,7 @@ class _Loan:
             raise NotReplicated(not_replicated)
 
 
-async def _pool(url: str, size: int) -> asyncpg.Pool:
+async def _pool(url: str, size: int, pooled: bool) -> asyncpg.Pool:
     return await asyncpg.create_pool(
         url,
         connect=Dial(url),
@@ -267,6 +299,8 @@ async def _pool(url: str, size: int) -> asyncpg.Pool:
         timeout=CONNECT_TRY,
         server_settings=SETTINGS,
         reset=_leave_as_it_is,
+        # What is prepared by name is in another session a moment later. 100 is the library's own default.
+        statement_cache_size=0 if pooled else 100,
     )
 
 

@@ -23,6 +23,11 @@ async def check_server(connection: asyncpg.Connection, *, allow_unsafe_durabilit
     """
     row = await connection.fetchrow(sql("read_server"))
     assert row is not None
+    judge_server(row, allow_unsafe_durability=allow_unsafe_durability)
+
+
+def judge_server(row: asyncpg.Record, *, allow_unsafe_durability: bool) -> None:
+    """Judge what the statement ``read_server`` has found; see ``check_server``."""
     major = row["version"] // 10_000
     if major < OLDEST_SERVER:
         raise ServerTooOld(

@@ -37,6 +37,7 @@ from onceproxy.store.leases import Lease, boottime
 from onceproxy.store.notes import Notes
 from onceproxy.store.outbox import Outbox
 from onceproxy.store.parts import Parts
+from onceproxy.store.pooler import opened
 from onceproxy.store.preparing import gone, prepare
 from onceproxy.store.reading import read
 from onceproxy.store.rekeying import unknown_keys
@@ -88,6 +89,7 @@ class PostgresStore:
         cls,
         url: str,
         *,
+        direct: str | None = None,
         allow_unsafe_durability: bool = False,
         connect_timeout: float = 30.0,
         lease: float = 20.0,
@@ -105,6 +107,8 @@ class PostgresStore:
 
         Args:
             url: as asyncpg takes it, unix sockets included (``postgresql://user@/name?host=/directory``).
+            direct: where the database is past a pooler in transaction mode that ``url`` leads to; None: it
+                leads to none.
             allow_unsafe_durability: go on where a crash of the server may forget commits.
             connect_timeout: seconds to keep trying for the first connection.
             lease: seconds after which a silent instance counts as dead.
@@ -123,7 +127,7 @@ class PostgresStore:
             ServerTooOld: older than Postgres 14.
             UnsafeDurability: the server may forget commits.
             SchemaTooNew: a newer version migrated the database.
-            SchemaMissing: the search_path leads nowhere.
+            SchemaMissing: the search_path leads nowhere, or ``url`` and ``direct`` lead to two databases.
             DataDirUnusable: ``data_dir`` can't be written to.
             SecretUnreadable: the key that all proxies share can't be decrypted.
             ValueError: ``heartbeat`` and ``lease`` do not fit, or ``pool_size`` is less than 2.
@@ -133,13 +137,20 @@ class PostgresStore:
         if pool_size < 2:
             raise ValueError("the pool needs two connections: one is reserved for settlements")
         keyring = keyring or Keyring()
-        key = await prepare(url, connect_timeout, keyring, allow_unsafe_durability=allow_unsafe_durability)
+        past = direct or url
+        key = await prepare(past, connect_timeout, keyring, allow_unsafe_durability=allow_unsafe_durability)
         try:
-            connections = await Connections.open(url, pool_size)
+            connections = await opened(
+                url,
+                pool_size,
+                key if direct is not None else None,
+                keyring,
+                allow_unsafe_durability=allow_unsafe_durability,
+            )
         except DATABASE_ERRORS as error:
             raise gone(error) from error
         receipts = ReceiptCache(cache, boottime, cache_hit)
-        watching = Watching(url, receipts)
+        watching = Watching(past, receipts)
         life = Lease(
             connections, lease=lease, heartbeat=heartbeat, data_dir=data_dir, begun=watching.begin_anew
         )

@@ -30,6 +30,11 @@ async def read_shared_key(connection: asyncpg.Connection, keyring: Keyring) -> b
     return _opened(bytes(await connection.fetchval(sql("read_key"), NAME)), keyring)
 
 
+def open_shared_key(row: asyncpg.Record | None, keyring: Keyring) -> bytes | None:
+    """Return the shared key of what the statement ``read_key`` has found. Raises ``SecretUnreadable``."""
+    return _opened(bytes(row["key"]), keyring) if row is not None else None
+
+
 async def rekey_shared_key(connections: Connections, keyring: Keyring) -> bool:
     """Encrypt the shared key with the first key; return whether that was to be done.
 

@@ -11,9 +11,9 @@ from onceproxy.config.load import MAX_PROBLEMS, ConfigError, load
 from unit.config.loading import problems_of
 
 TOP = (
-    "Allowed here: version, listen, insecure_listen, database, data_dir, workers, allow_unsafe_durability, "
-    "via, tls, mounts, users, users_file, egress, encryption, limits, defaults, routes, presets, hooks, "
-    "admin"
+    "Allowed here: version, listen, insecure_listen, database, database_direct, data_dir, workers, "
+    "allow_unsafe_durability, via, tls, mounts, users, users_file, egress, encryption, limits, defaults, "
+    "routes, presets, hooks, admin"
 )
 
 TLS = "Allowed here: intercept, passthrough, upstream_ca, client_certificates, ca"
@@ -56,6 +56,14 @@ LIST = "it must be a list, as in [a, b]"
             "tls: {client_certificates: [{cert: f.yaml, key: f.yaml}]}",
             "2: tls.client_certificates[0]: needs a host that it is shown to, "
             "or a name that routes call it by",
+        ),
+        (
+            "database_direct: postgresql://h/d",
+            "2: database_direct: is the way past a pooler, and database names none; set that to its URL",
+        ),
+        (
+            "database: postgresql://h/d\ndatabase_direct: embedded",
+            "3: database_direct: it must be a URL, as in postgresql://user:password@host:5432/name",
         ),
         (
             "tls: {client_certificates: [&a {name: a, cert: f.yaml, key: f.yaml}, *a]}",
