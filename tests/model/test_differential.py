@@ -85,7 +85,7 @@ class Both(RuleBasedStateMachine):
         self.tokens = 0
         self.new_claims = claims.new_claims(self.connections)
         self.endings = settlements.endings(self.connections)
-        for table in ("receipts", "events", "instances"):
+        for table in ("receipts", "events", "instances", "outbox"):
             self.await_(self.database.execute(f"DELETE FROM {table}"))
         self.started = 0
         self.instances = [self._start() for _ in range(2)]

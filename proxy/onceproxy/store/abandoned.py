@@ -8,13 +8,14 @@ token is kept here until the receipt is seen to be free of it.
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from onceproxy.core.receipts import RequestId
 from onceproxy.guard.ports import StoreUnavailable
 from onceproxy.store.connection import Connections
 from onceproxy.store.ending import end_within
 from onceproxy.store.retrying import persist
+from onceproxy.store.rows import event_of
 
 TRY = 5.0  # seconds for one statement
 PATIENCE = 24 * 3600.0  # seconds to keep trying through an outage; the end of this instance ends it as well
@@ -42,7 +43,7 @@ class Abandoned:
                 "abandon",
                 request_id.digest,
                 token,
-                uuid5(token, "abandoned"),
+                event_of(token, "abandoned"),
                 timeout=TRY,
                 reserved=True,
             )

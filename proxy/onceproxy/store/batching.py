@@ -35,7 +35,7 @@ class NotBatched(Exception):
     """Whether a batch did what was asked is not known: ask for it on its own."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: there is one a request, and that doubles its price
 class _Entry(Generic[Asked, Told]):
     key: bytes
     asked: Asked

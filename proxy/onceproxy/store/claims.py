@@ -25,7 +25,7 @@ from onceproxy.store.batching import Batched, Lane, NotBatched
 from onceproxy.store.confirming import confirm
 from onceproxy.store.connection import Connections, Run, Statements
 from onceproxy.store.reading import look
-from onceproxy.store.rows import action_values, lone_claim_values, new_claim_values
+from onceproxy.store.rows import action_values, claim_columns, lone_claim_values
 
 TRY = 5.0  # seconds for one statement
 ROUNDS = 10  # a receipt that is free when read and taken when claimed, ten times over, is no accident
@@ -35,13 +35,17 @@ class InstanceNotLive(StoreUnavailable):
     """The database no longer believes that this instance is alive."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there is one a request, and that doubles its price
 class Asked:
     """What a claim is asked for with."""
 
     action: Action
     token: UUID
     instance: UUID
+
+    def values(self) -> tuple[object, ...]:
+        """The parameters of the statement ``claim_one``."""
+        return self.action.request_id.digest, self.token, self.instance, *lone_claim_values(self.action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Tried:
     attempt: int | None = None
     resent_at: float | None = None
 
+
+NEW, NOT_NEW, NOT_LIVE = Tried(live=True, attempt=1), Tried(live=True), Tried(live=False)
 
 NewClaims = Lane[Asked, Tried]
 
@@ -142,30 +148,22 @@ async def _alone(connections: Statements, asked: Asked, run: Run | None = None) 
 
 async def _claim_new(connections: Connections, batch: Sequence[Asked]) -> Sequence[Tried]:
     if len(batch) == 1:
-        return [await _claim_one(connections, batch[0])]
-    rows = [
-        (one.action.request_id.digest, one.token, one.instance, *new_claim_values(one.action))
-        for one in batch
-    ]
-    row = await connections.run("claim_new", *zip(*rows, strict=True), timeout=BATCH_TRY)
+        row = await connections.run("claim_one", *batch[0].values(), timeout=BATCH_TRY)
+        assert row is not None
+        return [_tried(row["live"], row["claimed"])]
+    columns = claim_columns([one.values() for one in batch])
+    row = await connections.run("claim_new", *columns, timeout=BATCH_TRY)
     assert row is not None
     live, claimed = set(row["live"]), set(row["claimed"])
-    return [
-        Tried(one.instance in live, 1 if one.action.request_id.digest in claimed else None) for one in batch
-    ]
+    return [_tried(one.instance in live, one.action.request_id.digest in claimed) for one in batch]
 
 
-async def _claim_one(connections: Connections, one: Asked) -> Tried:
-    values = lone_claim_values(one.action)
-    row = await connections.run(
-        "claim_one", one.action.request_id.digest, one.token, one.instance, *values, timeout=BATCH_TRY
-    )
-    assert row is not None
-    return Tried(row["live"], 1 if row["claimed"] else None)
+def _tried(live: bool, claimed: bool) -> Tried:
+    return NEW if claimed else NOT_NEW if live else NOT_LIVE
 
 
 def _size(action: Action) -> int:
-    return len(action.url) + sum(len(part) for part in action.scope)
+    return len(action.url) + sum(map(len, action.scope))
 
 
 def _request_id(row: asyncpg.Record | None) -> RequestId | None:

@@ -39,14 +39,17 @@ async def persist(work: Callable[[], Awaitable[T]], patience: float, *, bounded:
     """
     clock = asyncio.get_running_loop().time
     give_up = clock() + patience
-    pause = pauses()
+    pause: Callable[[], float] | None = None
     while True:
         try:
-            async with asyncio.timeout(max(SHORTEST_TRY, give_up - clock()) if bounded else None):
+            if not bounded:
+                return await work()
+            async with asyncio.timeout(max(SHORTEST_TRY, give_up - clock())):
                 return await work()
         except DATABASE_ERRORS as error:
             if not is_outage(error):
                 raise
+            pause = pause or pauses()
             seconds = pause()
             if clock() + seconds > give_up:
                 raise StoreUnavailable(f"the database does not answer: {type(error).__name__}") from error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import asyncpg
 
@@ -28,47 +30,66 @@ def readable(text: str) -> str:
 
     For words that people read. Identity is made elsewhere, from the bytes.
     """
+    if text.isascii() and "\0" not in text:
+        return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", r"\x00")
 
 
 def action_values(action: Action) -> tuple[Any, ...]:
     """The parameters $4 to $17 of the statement ``claim``."""
     policy = action.policy
+    *values, likeness = lone_claim_values(action)
+    renewable = policy.after_ttl is AfterTtl.NEW
+    return (*values, renewable, _window(policy.resend_window), policy.in_doubt.value, likeness)
+
+
+def lone_claim_values(action: Action) -> tuple[Any, ...]:
+    """The parameters $4 to $14 of the statement ``claim_one``."""
     return (
         action.kind.value,
         action.canonical,
-        [readable(part) for part in action.scope],
+        tuple(map(readable, action.scope)),
         action.fingerprint,
         action.credential,
         readable(action.route),
         readable(action.method),
         readable(action.url),
-        timedelta(seconds=policy.ttl),
-        timedelta(seconds=policy.tombstone),
-        policy.after_ttl is AfterTtl.NEW,
-        _window(policy.resend_window),
-        policy.in_doubt.value,
+        _span(action.policy.ttl),
+        _span(action.policy.tombstone),
         action.likeness.digest if action.likeness is not None else None,
     )
 
 
-def lone_claim_values(action: Action) -> tuple[Any, ...]:
-    """The parameters $4 to $14 of the statement ``claim_one``."""
-    *values, _, _, _, likeness = action_values(action)
-    return (*values, likeness)
+def claim_columns(claims: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """The parameters of ``claim_new``, from those of ``claim_one`` of each."""
+    rows, terms = [], _Places()
+    for one in claims:
+        digest, token, instance, kind, canonical, scope, fingerprint, credential, *rest = one
+        route, method, url, ttl, tombstone, likeness = rest
+        place = terms.of((instance, kind, canonical, route, method, ttl, tombstone))
+        rows.append((digest, token, text_of_array(scope), fingerprint, credential, url, likeness, place))
+    return (*zip(*rows, strict=True), *zip(*terms, strict=True))
 
 
-def new_claim_values(action: Action) -> tuple[Any, ...]:
-    """The parameters $4 to $14 of the statement ``claim_new``, for one action."""
-    kind, canonical, scope, *rest = lone_claim_values(action)
-    return (kind, canonical, text_of_array(scope), *rest)
+def settlement_columns(settlements: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """The parameters of ``settle_claimed``, from those of ``settle_one`` of each."""
+    rows, ways = [], _Places()
+    for one in settlements:
+        digest, token, attempt, state, status, reason, names, lines, body, kept, *rest = one
+        size, body_digest, phase, failure, detail, conclusion, event_id = rest
+        how = ways.of((attempt, state, status, reason, names, kept, phase, failure, detail, conclusion))
+        rows.append((digest, token, text_of_array(lines), body, size, body_digest, event_id, how))
+    *first, names, kept, phases, failures, details, conclusions = zip(*ways, strict=True)
+    texts = tuple(map(text_of_array, names))
+    columns = zip(*rows, strict=True)
+    return (*columns, *first, texts, kept, phases, failures, details, conclusions)
 
 
-def claimed_values(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The parameters $1 to $17 of ``settle_claimed``, for one attempt, from those of ``settle_one``."""
-    *before, names, lines, body, kept, size, digest, phase, failure, detail, conclusion, event_id = values
-    texts = text_of_array(names), text_of_array(lines)
-    return (*before, *texts, body, kept, size, digest, phase, failure, detail, conclusion, event_id)
+class _Places(dict[tuple[Any, ...], int]):
+    """Different values, in the order in which they came, and the place of each, counted from 1."""
+
+    def of(self, values: tuple[Any, ...]) -> int:
+        return self.setdefault(values, len(self) + 1)
 
 
 def text_of_array(items: Sequence[str | bytes] | None) -> str | None:
@@ -84,10 +105,13 @@ def _quoted(item: str | bytes) -> str:
     return '"' + item.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
+@lru_cache(maxsize=256)  # there are as many as routes have
+def _span(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
 def _window(seconds: float | None) -> timedelta | None:
-    if seconds is None:
-        return None
-    return timedelta(seconds=min(seconds, FOR_EVER))
+    return _span(min(seconds, FOR_EVER)) if seconds is not None else None
 
 
 def parts_of(settlement: Settlement) -> int | None:
@@ -119,6 +143,16 @@ def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
     )
 
 
+def event_of(token: UUID, kind: str) -> UUID:
+    """The id of the event that an attempt causes, the same each time it is written."""
+    return UUID(int=token.int ^ _mark(kind))
+
+
+@lru_cache(maxsize=64)  # there are fewer kinds
+def _mark(kind: str) -> int:
+    return uuid5(NAMESPACE_OID, f"onceproxy event {kind}").int
+
+
 def evidence_values(attempt: Attempt) -> tuple[str, str | None, str]:
     """Phase, failure and detail of an attempt."""
     failure = attempt.failure.value if attempt.failure is not None else None
@@ -136,8 +170,8 @@ def response_values(
         return None, None, None, None, True, None, None
     return (
         response.reason,
-        [name for name, _ in response.headers],
-        [value for _, value in response.headers],
+        tuple([name for name, _ in response.headers]),
+        tuple([value for _, value in response.headers]),
         response.body.read() if keep_body and not apart else None,
         keep_body,
         response.body.size,

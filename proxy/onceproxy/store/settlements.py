@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from onceproxy.core.outcomes import OutcomeKind
 from onceproxy.core.receipts import Claim
@@ -14,7 +14,7 @@ from onceproxy.store.batching import TRY as BATCH_TRY
 from onceproxy.store.batching import Batched, Lane, NotBatched
 from onceproxy.store.confirming import confirm
 from onceproxy.store.connection import Connections, Statements
-from onceproxy.store.rows import claimed_values, evidence_values, parts_of, settlement_values
+from onceproxy.store.rows import event_of, evidence_values, parts_of, settlement_columns, settlement_values
 
 TRY = 5.0  # seconds for one statement; no body in it is larger than a part
 SMALL = 64 * 1024  # bytes of a body up to which it goes with others: a larger one would hold them up
@@ -57,11 +57,12 @@ async def settle(
         ValueError: the settlement says completed and brings no response.
     """
     digest, kind = claim.request_id.digest, settlement.outcome.kind
-    whose, event = (digest, claim.token, claim.attempt), uuid5(claim.token, kind.value)
+    whose, event = (digest, claim.token, claim.attempt), event_of(claim.token, kind.value)
     values = settlement_values(settlement)
-    if together is not None and settlement.kept_size <= SMALL:
+    size = settlement.kept_size
+    if together is not None and size <= SMALL:
         try:
-            if await together.ask(digest, (*whose, *values, event), settlement.kept_size):
+            if await together.ask(digest, (*whose, *values, event), size):
                 return Settled.STORED
         except NotBatched:
             pass  # it may be stored by now: as after any commit that is not known
@@ -99,7 +100,7 @@ async def settle(
     await connections.run(
         "note_late",
         digest,
-        uuid5(claim.token, note),
+        event_of(claim.token, note),
         note,
         claim.attempt,
         instance,
@@ -118,7 +119,7 @@ async def _settle_claimed(connections: Connections, batch: Sequence[Values]) -> 
         row = await connections.run("settle_one", *batch[0], timeout=BATCH_TRY, reserved=True)
         assert row is not None
         return [row["settled"]]
-    columns = zip(*map(claimed_values, batch), strict=True)
+    columns = settlement_columns(batch)
     row = await connections.run("settle_claimed", *columns, timeout=BATCH_TRY, reserved=True)
     assert row is not None
     settled = set(row["settled"])

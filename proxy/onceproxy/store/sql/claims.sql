@@ -180,16 +180,17 @@ SELECT EXISTS (SELECT FROM owner) AS live, EXISTS (SELECT FROM claimed) AS claim
 
 -- name: claim_new
 -- Claim many actions at once that have no receipt yet; those that have one are left to the statement `claim`.
--- Arrays of the same length, a place for each action, no request_id twice: $1 request_ids, $2 tokens,
--- $3 instances, $4 kinds, $5 canonicals, $6 scopes (each as the text of an array), $7 fingerprints,
--- $8 credentials, $9 routes, $10 methods, $11 urls, $12 ttls, $13 tombstones, $14 likenesses.
+-- Arrays of the same length, a place for each action, no request_id twice: $1 request_ids, $2 tokens, $3 scopes
+-- (each as the text of an array), $4 fingerprints, $5 credentials, $6 urls, $7 likenesses, $8 whereabouts, counted
+-- from 1, their terms are in these arrays: $9 instances, $10 kinds, $11 canonicals, $12 routes, $13 methods,
+-- $14 ttls, $15 tombstones. What many have in common is sent once.
 -- Returns one row: live (those of the instances whose own lease runs) and claimed (request_ids).
 -- In the order of request_id, so that two of these never wait for one another; it waits for nothing but what
 -- others are doing to the same actions. Nobody is told: nobody can be waiting for what had no receipt.
 WITH owner AS MATERIALIZED (
     SELECT instance_id
     FROM instances
-    WHERE instance_id = ANY ($3::uuid[]) AND ended_at IS NULL AND lease_until > clock_timestamp()
+    WHERE instance_id = ANY ($9::uuid[]) AND ended_at IS NULL AND lease_until > clock_timestamp()
 ), claimed AS (
     INSERT INTO receipts (
         request_id, state, previous, attempt, token, instance, kind, canonical, scope, fingerprint, credential,
@@ -199,13 +200,13 @@ WITH owner AS MATERIALIZED (
         request_id, 'claimed', 'absent', 1, token, instance_id, kind, canonical, scope::text[], fingerprint,
         credential, route, method, url, ttl, tombstone, likeness
     FROM unnest(
-        $1::bytea[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::bytea[], $8::bytea[],
-        $9::text[], $10::text[], $11::text[], $12::interval[], $13::interval[], $14::bytea[]
-    ) AS asked (
-        request_id, token, instance, kind, canonical, scope, fingerprint, credential, route, method, url, ttl,
-        tombstone, likeness
-    )
-    JOIN owner ON owner.instance_id = asked.instance
+        $1::bytea[], $2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::text[], $7::bytea[], $8::integer[]
+    ) AS asked (request_id, token, scope, fingerprint, credential, url, likeness, terms)
+    JOIN unnest(
+        $9::uuid[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::interval[], $15::interval[]
+    ) WITH ORDINALITY AS terms (instance, kind, canonical, route, method, ttl, tombstone, place)
+        ON terms.place = asked.terms
+    JOIN owner ON owner.instance_id = terms.instance
     ORDER BY request_id
     ON CONFLICT (request_id) DO NOTHING
     RETURNING request_id, attempt, instance

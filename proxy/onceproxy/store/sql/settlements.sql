@@ -105,31 +105,33 @@ SELECT
 
 -- name: settle_claimed
 -- Write what many attempts proved whose claims stand and are free; all others are left to the statement `settle`.
--- Arrays of the same length, a place for each attempt, no request_id twice: $1 request_ids, $2 tokens,
--- $3 attempts, $4 new states, $5 statuses, $6 reason phrases, $7 header names, $8 header values (each as the
--- text of an array), $9 bodies, $10 body_kept, $11 body_sizes, $12 body_digests, $13 phases, $14 failures,
--- $15 details, $16 conclusions, $17 event_ids. At most 120, which is as many as one piece of news can tell of.
+-- Arrays of the same length, a place for each attempt, no request_id twice: $1 request_ids, $2 tokens, $3 header
+-- values (each as the text of an array), $4 bodies, $5 body_sizes, $6 body_digests, $7 event_ids, $8 whereabouts,
+-- counted from 1, all else is in these arrays: $9 attempts, $10 new states, $11 statuses, $12 reason phrases,
+-- $13 header names (as the values), $14 body_kept, $15 phases, $16 failures, $17 details, $18 conclusions. What many
+-- have in common is sent once. At most 120, which is as many as one piece of news can tell of.
 -- Returns one row, settled: their request_ids. News is for other instances, and only where there are any: it costs
 -- a quarter of a lone settlement, and this instance knows.
 -- It waits for no lock, so no two of these can wait for one another. The LIMIT takes all, and lets the planner
 -- expect few: it finds each row by its place then, and does not read the table, however small that was when the
 -- plan was made.
 WITH held AS MATERIALIZED (
-    SELECT asked.*, found.place
+    SELECT asked.*, ended.*, found.place
     FROM unnest(
-        $1::bytea[], $2::uuid[], $3::integer[], $4::text[], $5::integer[], $6::bytea[], $7::text[], $8::text[],
-        $9::bytea[], $10::boolean[], $11::bigint[], $12::bytea[], $13::text[], $14::text[], $15::text[],
-        $16::text[], $17::uuid[]
-    ) AS asked (
-        request_id, token, attempt, state, status, reason, header_names, header_values, body, body_kept,
-        body_size, body_digest, phase, failure, detail, conclusion, event_id
-    )
+        $1::bytea[], $2::uuid[], $3::text[], $4::bytea[], $5::bigint[], $6::bytea[], $7::uuid[], $8::integer[]
+    ) AS asked (request_id, token, header_values, body, body_size, body_digest, event_id, how)
+    JOIN unnest(
+        $9::integer[], $10::text[], $11::integer[], $12::bytea[], $13::text[], $14::boolean[], $15::text[],
+        $16::text[], $17::text[], $18::text[]
+    ) WITH ORDINALITY AS ended (
+        attempt, state, status, reason, header_names, body_kept, phase, failure, detail, conclusion, nth
+    ) ON ended.nth = asked.how
     CROSS JOIN LATERAL (
         SELECT receipts.ctid AS place
         FROM receipts
         WHERE receipts.request_id = asked.request_id
             AND receipts.token = asked.token
-            AND receipts.attempt = asked.attempt
+            AND receipts.attempt = ended.attempt
             AND receipts.state = 'claimed'
         FOR UPDATE SKIP LOCKED
     ) AS found
