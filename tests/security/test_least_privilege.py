@@ -13,7 +13,8 @@ import pytest
 from onceproxy.core.receipts import Claim
 from onceproxy.core.states import State
 from onceproxy.sealing.keyring import Key, Keyring
-from onceproxy.store.errors import SecretUnreadable, StoreError
+from onceproxy.store.collecting import forget_events
+from onceproxy.store.errors import DatabaseUnreachable, SecretUnreadable, StoreError
 from onceproxy.store.migrating import migrate_database
 from onceproxy.store.operator import operating, purge
 from onceproxy.store.postgres import PostgresStore
@@ -31,6 +32,7 @@ BY_THE_OWNER = {
     "add_version",
     "require_version",
     "create_database",
+    "forget_events",
     "lock_key",
     "write_key",
 }
@@ -182,3 +184,9 @@ async def test_the_owner_rekeys_and_proxies_go_on(roles: Roles) -> None:
         receipt = await store.read(claim.request_id)
     assert receipt is not None
     assert receipt.response == a_response()
+
+
+async def test_only_the_owner_removes_history(roles: Roles) -> None:
+    with pytest.raises(DatabaseUnreachable, match="the audit trail is its owner's"):
+        await forget_events(roles.proxy, 0.0, lambda _: None)
+    assert await forget_events(roles.owner, 0.0, lambda _: None) == 0

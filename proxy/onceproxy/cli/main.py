@@ -18,7 +18,7 @@ COMMANDS = {
     "presets": ("presets", "presets", "List the shipped presets, or print one."),
     "passwd": ("passwd", "passwd", "Make the hash of a user's password."),
     "ca": ("ca", "ca", "The local CA's certificate."),
-    "receipts": ("receipts", "receipts", "List, show, resolve and purge receipts."),
+    "receipts": ("receipts", "receipts", "List, show, watch, resolve, purge and export receipts."),
     "migrate": ("migrate", "migrate", "Create or update the database's tables."),
     "rekey": ("rekey", "rekey", "Encrypt stored answers with the first of the keys."),
     "gc": ("gc", "gc", "Remove what has expired from the database."),

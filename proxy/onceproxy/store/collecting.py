@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
-from onceproxy.store.connection import Connections, connect_patiently
+import asyncpg
+
+from onceproxy.store.connection import Connections, connect_patiently, describe
+from onceproxy.store.errors import DatabaseUnreachable
 from onceproxy.store.outbox import forget_notices
 from onceproxy.store.retention import Collected, collect
 from onceproxy.store.schema import all_migrations, never_used, read_version
 from onceproxy.store.sweeping import forget_instances, sweep
+
+PAGE = 5000  # events removed in one transaction
+PATIENCE = 60.0  # seconds for one page
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,40 @@ class Cleaned:
     notices: int
 
 
+async def forget_events(
+    url: str, older: float, told: Callable[[int], None], *, connect_timeout: float = 30.0
+) -> int:
+    """Remove events of the audit trail whose receipts are gone; return how many. For the owner of the tables.
+
+    Args:
+        url: the database.
+        older: seconds that an event must be old.
+        told: is called after each page, with how many are gone by then.
+        connect_timeout: for how many seconds a connection is tried for.
+
+    Raises:
+        DatabaseUnreachable: no connection, or it may not be done.
+        SchemaMissing, SchemaTooNew: the tables are not of this version.
+    """
+    connections = await _opened(url, connect_timeout)
+    removed = 0
+    try:
+        while True:
+            row = await connections.run("forget_events", timedelta(seconds=older), PAGE, timeout=PATIENCE)
+            assert row is not None
+            count: int = row["removed"]
+            removed += count
+            told(removed)
+            if count < PAGE:
+                return removed
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise DatabaseUnreachable(
+            f"{describe(url)} refuses it: the audit trail is its owner's; give the owner's name in --database"
+        ) from error
+    finally:
+        await connections.close()
+
+
 async def clean_database(url: str, *, connect_timeout: float = 30.0) -> Cleaned:
     """Do at once all that proxies do from time to time. May run beside them.
 
@@ -31,14 +73,7 @@ async def clean_database(url: str, *, connect_timeout: float = 30.0) -> Cleaned:
         SchemaMissing: there are no receipts of this version.
         SchemaTooNew: a newer version migrated the database.
     """
-    connection = await connect_patiently(url, connect_timeout)
-    try:
-        version = await read_version(connection)
-    finally:
-        connection.terminate()
-    if version < len(all_migrations()):
-        raise never_used(url)
-    connections = await Connections.open(url, 2)
+    connections = await _opened(url, connect_timeout)
     try:
         return Cleaned(
             lost=await sweep(connections),
@@ -48,3 +83,14 @@ async def clean_database(url: str, *, connect_timeout: float = 30.0) -> Cleaned:
         )
     finally:
         await connections.close()
+
+
+async def _opened(url: str, connect_timeout: float) -> Connections:
+    connection = await connect_patiently(url, connect_timeout)
+    try:
+        version = await read_version(connection)
+    finally:
+        connection.terminate()
+    if version < len(all_migrations()):
+        raise never_used(url)
+    return await Connections.open(url, 2)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -161,6 +161,15 @@ class Records:
             after = Place(first["last_created_at"], first["last_request_id"])
             if time.monotonic() > until:
                 return Page(tuple(found), after, looked_at)
+
+    async def these(self, request_ids: Sequence[RequestId]) -> list[ReceiptRow]:
+        """Return those of some receipts that there are, in no order."""
+        if not request_ids:
+            return []
+        async with self._using() as connections:
+            digests = [one.digest for one in request_ids]
+            rows = await connections.rows("rows_of_receipts", digests, timeout=TRY)
+        return [receipt_row(row) for row in rows]
 
     async def show(self, request_id: RequestId) -> tuple[Receipt, tuple[EventRow, ...]] | None:
         """Return a receipt, expired or not, and its history, oldest first; None if there is none."""

@@ -14,7 +14,7 @@ import pytest
 
 from integration.store.conftest import History
 from onceproxy.core.receipts import Claim
-from onceproxy.store import retention
+from onceproxy.store import collecting, retention
 from onceproxy.store.connection import Connections
 from onceproxy.store.postgres import PostgresStore
 from onceproxy.store.retention import Collected, Memory, collect
@@ -208,3 +208,43 @@ async def test_gc_does_it_now_and_says_what_it_did(
     ]
     assert await left(database) == AFTERWARDS
     assert [line.split(" ", 1)[0] for line in await gc()] == ["0"] * 6
+
+
+async def test_old_history_goes_only_where_its_receipt_is_gone(
+    store: PostgresStore, database: asyncpg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(store, database)
+    await collect(store._connections, patiently=True)
+    gone = await database.fetchval(
+        """
+        SELECT count(*) FROM events
+        WHERE NOT EXISTS (SELECT FROM receipts WHERE receipts.request_id = events.request_id)
+        """
+    )
+    kept = await database.fetchval("SELECT count(*) FROM events") - gone
+    assert gone > 1
+    assert kept > 1
+    monkeypatch.setattr(collecting, "PAGE", 1)
+    told: list[int] = []
+
+    assert await collecting.forget_events(database_url, 3600.0, told.append) == 0
+    assert await collecting.forget_events(database_url, 0.0, told.append) == gone
+
+    assert told == [0, *range(1, gone + 1), gone]
+    assert await database.fetchval("SELECT count(*) FROM events") == kept
+
+
+async def test_gc_removes_old_history_when_told_to(
+    store: PostgresStore, database_url: str, tmp_path: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "onceproxy", "gc", "--events-older-than", "1d"),
+        *("--database", database_url, "--data-dir", str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    done = await ended(process)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-1] == "0 events removed from the audit trail"

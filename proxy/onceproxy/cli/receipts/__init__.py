@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import click
 
+from onceproxy.cli.receipts.export import export
 from onceproxy.cli.receipts.listing import list_
 from onceproxy.cli.receipts.purge import purge
 from onceproxy.cli.receipts.resolve import resolve
 from onceproxy.cli.receipts.show import show
+from onceproxy.cli.receipts.watch import watch
 
 
 @click.group()
 def receipts() -> None:
-    """List, show, resolve and purge receipts."""
+    """List, show, watch, resolve, purge and export receipts."""
 
 
-for command in (list_, show, resolve, purge):
+for command in (list_, show, watch, resolve, purge, export):
     receipts.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,28 @@ class DurationType(click.ParamType[float]):
             return parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class MomentType(click.ParamType[datetime]):
+    """A date, a time with its zone, or how long ago: 2026-11-01, 2026-11-01T12:00Z, 24h."""
+
+    name = "MOMENT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read a moment, or fail with what is wrong."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.now(UTC) - timedelta(seconds=parse_duration(value))
+        except (ValueError, OverflowError):
+            pass
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time, as 2026-11-01T12:00Z, nor how long ago, as 24h", param, ctx)
+        if found.tzinfo is None and "T" in value:
+            self.fail(f"{value!r} has no zone: 2026-11-01T12:00Z or +01:00", param, ctx)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
 class HeaderType(click.ParamType[tuple[bytes, bytes]]):

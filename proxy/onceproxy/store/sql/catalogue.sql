@@ -150,3 +150,24 @@ FROM instances
 WHERE coalesce(ended_at, lease_until) > clock_timestamp() - $1::interval
 ORDER BY alive DESC, started_at DESC
 LIMIT 1000;
+
+-- name: rows_of_receipts
+-- Those of some request_ids that there are, as in a list. $1 request_ids.
+SELECT
+    request_id,
+    CASE
+        WHEN state = 'claimed' AND NOT EXISTS (
+            SELECT FROM instances
+            WHERE instances.instance_id = receipts.instance
+                AND instances.ended_at IS NULL
+                AND instances.lease_until > clock_timestamp()
+        ) THEN 'in_doubt'
+        WHEN state IN ('completed', 'tombstone') AND forget_at <= clock_timestamp() THEN 'absent'
+        WHEN state = 'completed' AND expires_at <= clock_timestamp() THEN 'tombstone'
+        ELSE state
+    END AS state,
+    attempt, kind, scope, route, method, url, created_at, changed_at, expires_at, status, failure,
+    conclusion, body_size,
+    body_kept AND header_names[1] = '\x007365616c6564'::bytea AS sealed
+FROM receipts
+WHERE request_id = ANY ($1::bytea[]);

@@ -110,3 +110,19 @@ WITH old AS (
     RETURNING 1
 )
 SELECT count(*) AS removed FROM removed;
+
+-- name: forget_events
+-- Remove the oldest part of the audit trail, as far as its receipts are gone. Proxies may not do that: it takes the
+-- owner. $1 older than, $2 how many at most. Returns one row, removed: how many.
+WITH old AS (
+    SELECT request_id, event_id
+    FROM events
+    WHERE at < clock_timestamp() - $1::interval
+        AND NOT EXISTS (SELECT FROM receipts WHERE receipts.request_id = events.request_id)
+    LIMIT $2::integer
+), removed AS (
+    DELETE FROM events USING old
+    WHERE events.request_id = old.request_id AND events.event_id = old.event_id
+    RETURNING 1
+)
+SELECT count(*) AS removed FROM removed;
