@@ -15,6 +15,7 @@ TABLES = {
     "guarantees.md": [f"F{n}" for n in range(1, 47)],
     "conformance.md": [f"B{n}" for n in range(1, 51)],
     "threats.md": [f"S{n}" for n in range(1, 44)],
+    "functions.md": [f"C{n}" for n in range(1, 16)],
 }
 """The documents, and the rows that each must have. A row's last cell names the tests."""
 

@@ -18,18 +18,18 @@ P = ParamSpec("P")
 
 
 class Background:
-    """One event loop in one daemon thread, from the constructor to ``stop``."""
+    """One event loop in one daemon thread, from the constructor to ``end``."""
 
     def __init__(self) -> None:
         # Not what the program's policy makes: the loop must be one that a forked child can leave alone.
         self._loop = asyncio.SelectorEventLoop()
         self._loop.set_default_executor(_LateExecutor(thread_name_prefix="onceproxy"))
         self._end = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="onceproxy", daemon=True)
-        self._thread.start()
+        self.ended: Future[None] = Future()
+        threading.Thread(target=self._run, name="onceproxy", daemon=True).start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine there. Raises ``RuntimeError`` after ``stop``."""
+        """Run a coroutine there. Raises ``RuntimeError`` when it has ended."""
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:
@@ -37,18 +37,16 @@ class Background:
             raise
 
     def end(self) -> None:
-        """Have the loop end, with whatever still runs in it, and do not wait for that."""
+        """Have the loop end, with whatever still runs in it; ``ended`` is resolved when it has."""
         with suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._end.set)
 
-    def stop(self) -> None:
-        """Have the loop end, and wait for it."""
-        self.end()
-        self._thread.join()
-
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._until_the_end())
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._until_the_end())
+        finally:
+            self.ended.set_result(None)
 
     async def _until_the_end(self) -> None:
         await self._end.wait()

@@ -20,6 +20,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -76,7 +77,8 @@ class Call:
         reported: asyncio.Future[Attempt] = loop.create_future()
 
         def report(attempt: Attempt) -> None:
-            loop.call_soon_threadsafe(_resolve, reported, attempt)
+            with suppress(RuntimeError):  # the guard was closed, and its loop has ended
+                loop.call_soon_threadsafe(_resolve, reported, attempt)
 
         with self._lock:
             if self._step is _Step.OVER:

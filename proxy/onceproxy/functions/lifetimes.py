@@ -63,6 +63,7 @@ class Lifetime:
             await wait(opened.background.run(opened.close(self._grace if grace is None else grace)))
         finally:
             opened.background.end()
+            await wait(opened.background.ended)
 
     def forget(self) -> None:
         """Leave to the parent process what is its own, and open anew when need be. In a forked child."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from onceproxy.core.attempts import Failure
 from onceproxy.core.messages import header_values
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Receipt, Source
@@ -24,6 +25,13 @@ from onceproxy.functions.raising import EXCEPTION, Declared, NoSuchException
 from onceproxy.guard.answers import Answer
 
 T = TypeVar("T")
+
+# The guard's own words for these are about requests.
+_WITHOUT_WORDS: dict[str | None, str] = {
+    None: "the process that ran it died, or lost its lease",
+    "owner-lost": "the process that ran it died, or lost its lease",
+    Failure.STOPPED: "the guard was closed, or the caller interrupted, while it ran",
+}
 
 _NOT_AGAIN = "It was not called again."
 _ASK = "Ask for the result where the effect is; do not call it under another key."
@@ -142,7 +150,8 @@ def _unknown(name: str, answer: Answer, receipt: Receipt | None, about: dict[str
 
 def evidence_of(receipt: Receipt) -> str:
     """Say what is known of an attempt in doubt."""
-    return receipt.detail or receipt.failure or "the process that ran it died, or lost its lease"
+    told = receipt.detail if receipt.failure == Failure.RAISED else ""
+    return told or _WITHOUT_WORDS.get(receipt.failure) or receipt.detail or str(receipt.failure)
 
 
 def _closed(name: str, answer: Answer) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from concurrent.futures import CancelledError as Cancelled
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -114,7 +115,7 @@ class Turn(Generic[T]):
             self._call.leave()
             raise
         self._call.report(report)
-        answer = await self._wait(self._submitted)
+        answer = await self._answer()
         if answer.problem is not None:
             raise error_of(self._asked.name, replace(answer, executed=True))
         return value
@@ -132,7 +133,7 @@ class Turn(Generic[T]):
                 "copies get what in_doubt says"
             )
         if isinstance(error, Exception):
-            answer = await self._wait(self._submitted)
+            answer = await self._answer()
             if meaning is Meaning.FINAL and answer.problem is not None:
                 raise error_of(self._asked.name, replace(answer, executed=True)) from error
 
@@ -143,13 +144,13 @@ class Turn(Generic[T]):
     async def left_unsaid(self, fault: BaseException) -> None:
         """Say that nobody said what came of it; the caller raises ``fault``."""
         self._call.report(unsaid(self._asked.name))
-        await self._wait(self._submitted)
+        await self._answer()
 
     async def _ask(self, action: CallAction) -> Answer | None:
         """Ask the guard; None: it is our turn, and we have taken it."""
         self._call = Call()
         action = replace(action, policy=self._policy(action), call=self._call)
-        submitted = self._submitted = self._opened.background.run(_once(self._opened, action))
+        self._submitted = self._opened.background.run(_once(self._opened, action))
         try:
             turn = await self._wait(self._call.turn)
             if turn is True and self._call.take():
@@ -158,9 +159,14 @@ class Turn(Generic[T]):
             self._call.leave()
             self._submitted.cancel()
             raise
-        if isinstance(turn, Answer):
-            return turn
-        answer: Answer = await self._wait(submitted)
+        return turn if isinstance(turn, Answer) else await self._answer()
+
+    async def _answer(self) -> Answer:
+        """Return what the guard says in the end."""
+        try:
+            answer: Answer = await self._wait(self._submitted)
+        except Cancelled:
+            raise _closed(self._asked.name, executed=self.fresh) from None
         return answer
 
     def _policy(self, action: CallAction) -> Policy:
@@ -245,11 +251,14 @@ async def _once(opened: Opened, action: CallAction) -> Answer:
     try:
         answer = await opened.core.once(action, action.request)
     except BaseException as error:
-        call.failed(error if isinstance(error, Exception) else _closed(action.route))
+        call.failed(error if isinstance(error, Exception) else _closed(action.route, executed=False))
         raise
     call.answered(answer)
     return answer
 
 
-def _closed(name: str) -> OnceError:
-    return GuardClosed(f"{name}: the guard is closed.", name=name)
+def _closed(name: str, *, executed: bool) -> OnceError:
+    when = (
+        "was closed while it ran, so its receipt is in doubt" if executed else "is closed. Nothing was called"
+    )
+    return GuardClosed(f"{name}: the guard {when}.", name=name, executed=executed)
