@@ -12,7 +12,7 @@ JOBS ?= 2
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test memory lint types imports audit check chaos bench peers docs package fuzz corpus schema lock clean
+.PHONY: help install serve demo test memory lint types imports audit check chaos ha bench peers docs package fuzz corpus schema lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ check: lint types imports audit test ## All of it: what CI runs
 
 chaos: $(STAMP) ## Break everything at random under load for some minutes, and count: CHAOS='--seconds 150 --seed 7'
 	$(BIN)/python benchmarks/chaos.py $(CHAOS)
+
+ha: $(STAMP) ## Kill the leader of a Patroni cluster under load, and count what that cost: HA='--kills 3'
+	$(BIN)/python -m benchmarks.ha $(HA)
 
 bench: $(BENCHES) ## Measure the cost of the guard, and write docs/performance.md: BENCH='http latency' for parts of it
 	$(BIN)/python -m benchmarks $(BENCH)
