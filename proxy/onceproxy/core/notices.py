@@ -47,8 +47,8 @@ class Notice:
     event_id: UUID
     kind: NoticeKind
     at: datetime
-    attempt: int | None
-    state: str | None
+    attempt: int
+    state: str
     phase: str | None
     reason: str | None
     route: str | None

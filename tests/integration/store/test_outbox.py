@@ -105,12 +105,11 @@ async def test_a_superseded_attempt_that_did_it(store: PostgresStore, database: 
     assert await notices(database) == ["outcome-unknown", "executed-twice"]
 
 
-async def test_no_event_no_notice(database: asyncpg.Connection) -> None:
+async def test_no_doubt_no_notice(store: PostgresStore, database: asyncpg.Connection) -> None:
+    await claimed(store)
     transaction = database.transaction()
     await transaction.start()
-    await database.execute(
-        "INSERT INTO events (request_id, kind, attempt, state) VALUES ($1, 'lost', 1, 'in_doubt')", bytes(32)
-    )
+    await database.execute("UPDATE receipts SET state = 'in_doubt', previous = state")
     assert await notices(database) == ["outcome-unknown"]
     await transaction.rollback()
 

@@ -1,12 +1,17 @@
 -- What others are to be told of: an outcome that nobody knows, and an action that was executed twice.
 
--- Written in the transaction of the event, whether or not anybody has to be told: the proxies of one database
--- need not agree on that, and these events are rare. What nobody takes, goes after some days.
+-- Written in the transaction in which it happens, whether or not anybody has to be told: the proxies of one database
+-- need not agree on that, and it is rare. What nobody takes, goes after some days.
 CREATE TABLE outbox (
     request_id bytea NOT NULL,
-    event_id uuid NOT NULL,
+    event_id uuid NOT NULL DEFAULT gen_random_uuid(),
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     kind text NOT NULL,
+    -- The attempt that it is about, its evidence, and the state that the receipt was in afterwards.
+    attempt integer NOT NULL,
+    state text NOT NULL,
+    phase text,
+    reason text,
     -- How often it was taken to be told. Who took it must show the number: see notice_told.
     tries integer NOT NULL DEFAULT 0,
     due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -22,23 +27,3 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_due_at_idx ON outbox (due_at) WHERE ended_at IS NULL;
 CREATE INDEX outbox_at_idx ON outbox (at);
-
-CREATE FUNCTION events_fill_outbox() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO outbox (request_id, event_id, kind) VALUES (
-        NEW.request_id,
-        NEW.event_id,
-        CASE NEW.kind WHEN 'executed-twice' THEN 'executed-twice' ELSE 'outcome-unknown' END
-    );
-    RETURN NULL;
-END
-$$;
-
--- A trigger, so that no way into doubt can forget it, and the statements of all other ways stay as they are.
-CREATE TRIGGER events_are_told AFTER INSERT ON events
-    FOR EACH ROW
-    WHEN (
-        NEW.kind IN ('in_doubt', 'lost', 'executed-twice')
-        OR (NEW.kind = 'abandoned' AND NEW.state = 'in_doubt')
-    )
-    EXECUTE FUNCTION events_fill_outbox();

@@ -1,4 +1,4 @@
--- What is in doubt, to be counted and listed without reading all receipts.
+-- What is in doubt, to be counted and listed without reading all receipts, and to be told of.
 
 -- An index on the state of receipts would do, and cost every settlement a write of every index (it would be no
 -- heap-only update any more). Doubts are few, so a table of them costs next to nothing.
@@ -19,6 +19,8 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.state = 'in_doubt' THEN
         INSERT INTO doubts (request_id, since) VALUES (NEW.request_id, NEW.changed_at)
         ON CONFLICT ON CONSTRAINT doubts_pkey DO UPDATE SET since = excluded.since;
+        INSERT INTO outbox (request_id, kind, attempt, state, phase, reason)
+        VALUES (NEW.request_id, 'outcome-unknown', NEW.attempt, NEW.state, NEW.phase, NEW.conclusion);
     ELSE
         DELETE FROM doubts WHERE request_id = OLD.request_id;
     END IF;

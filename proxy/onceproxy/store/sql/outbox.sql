@@ -14,15 +14,14 @@ WITH free AS (
     UPDATE outbox SET tries = tries + 1, due_at = clock_timestamp() + $2::interval
     FROM free
     WHERE outbox.request_id = free.request_id AND outbox.event_id = free.event_id
-    RETURNING outbox.request_id, outbox.event_id, outbox.kind, outbox.at, outbox.tries, outbox.told
+    RETURNING outbox.*
 )
 SELECT
-    taken.request_id, taken.event_id, taken.kind, taken.at, taken.tries, taken.told,
+    taken.request_id, taken.event_id, taken.kind, taken.at, taken.tries, taken.told, taken.attempt, taken.state,
+    taken.phase, taken.reason,
     extract(epoch FROM clock_timestamp() - taken.at)::float8 AS age,
-    events.attempt, events.state, events.phase, events.reason,
     receipts.route, receipts.method, receipts.url, receipts.created_at
 FROM taken
-LEFT JOIN events ON events.request_id = taken.request_id AND events.event_id = taken.event_id
 LEFT JOIN receipts ON receipts.request_id = taken.request_id;
 
 -- name: notice_told

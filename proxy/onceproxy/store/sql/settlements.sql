@@ -188,11 +188,19 @@ FROM receipts
 WHERE request_id = $1::bytea;
 
 -- name: note_late
--- Keep evidence that can't change the receipt any more. May be repeated: event_id is made from the token.
+-- Keep evidence that can't change the receipt any more, and let others be told if it was executed twice. May be
+-- repeated: event_id is made from the token.
 -- $1 request_id, $2 event_id, $3 kind, $4 attempt, $5 instance, $6 state the receipt is in, $7 phase,
 -- $8 reason, $9 detail.
-INSERT INTO events (request_id, event_id, kind, attempt, instance, state, phase, reason, detail)
-VALUES (
-    $1::bytea, $2::uuid, $3::text, $4::integer, $5::uuid, $6::text, $7::text, $8::text, $9::text
+WITH noted AS (
+    INSERT INTO events (request_id, event_id, kind, attempt, instance, state, phase, reason, detail)
+    VALUES (
+        $1::bytea, $2::uuid, $3::text, $4::integer, $5::uuid, $6::text, $7::text, $8::text, $9::text
+    )
+    ON CONFLICT (request_id, event_id) DO NOTHING
+    RETURNING request_id, event_id, kind, attempt, state, phase, reason
 )
-ON CONFLICT (request_id, event_id) DO NOTHING;
+INSERT INTO outbox (request_id, event_id, kind, attempt, state, phase, reason)
+SELECT request_id, event_id, kind, attempt, state, phase, reason
+FROM noted
+WHERE kind = 'executed-twice';
