@@ -19,6 +19,14 @@ _guard: Guard | None = None
 _used = False
 
 
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def configure(
     database: str | None = None,
     *,

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from onceproxy.functions.background import Background, Wait, blocking, run_blocking
 from onceproxy.functions.errors import GuardClosed
@@ -25,6 +26,7 @@ class Lifetime:
         self._closed = False
         self._opened: Future[Opened] | None = None
         self._lock = threading.Lock()
+        _all.add(self)
 
     def opened(self, *, again: bool = False) -> Future[Opened]:
         """Return what is open, or will be in a moment; it is opened if need be.
@@ -73,7 +75,8 @@ class Lifetime:
         self._opened = None
 
 
-_open: set[Lifetime] = set()
+_all: WeakSet[Lifetime] = WeakSet()
+_open: set[Lifetime] = set()  # kept alive, to be closed at the end of the program
 
 _parents: list[Future[Opened]] = []
 """What forked children have of their parents. Nothing of it is closed or collected: an event loop that closes
@@ -86,7 +89,7 @@ def _end_if_failed(opening: Future[Opened], background: Background) -> None:
 
 
 def _after_fork() -> None:
-    for lifetime in list(_open):
+    for lifetime in list(_all):
         lifetime.forget()
     _open.clear()
 

@@ -99,8 +99,11 @@ def stored_form(error: BaseException) -> bytes:
 
 
 def in_words(error: BaseException) -> str:
-    """Return an exception for people: its class, and its text without well-known kinds of secrets."""
-    text = masked_text(str(error))
+    """Return an exception for people: its class, and the first line of its text without well-known tokens.
+
+    Only that line: Postgres quotes the row that it refuses in those that follow.
+    """
+    text = masked_text(str(error).partition("\n")[0])
     shown = text if len(text) <= SHOWN else text[:SHOWN] + "…"
     return f"{type(error).__qualname__}: {shown}" if shown else type(error).__qualname__
 

@@ -125,7 +125,7 @@ class _Psycopg(_Driver):
         async with sys.modules["psycopg"].AsyncRawCursor(
             self._connection, row_factory=rows.dict_row
         ) as cursor:
-            await cursor.execute(text, values)
+            await cursor.execute(text, _arrays(values))
             return cast("asyncpg.Record | None", await cursor.fetchone())
 
     def savepoint(self) -> AbstractAsyncContextManager[object]:
@@ -143,7 +143,7 @@ class _BlockingPsycopg(_Driver):
     async def _first(self, text: str, values: tuple[object, ...]) -> asyncpg.Record | None:
         rows = sys.modules["psycopg.rows"]
         with sys.modules["psycopg"].RawCursor(self._connection, row_factory=rows.dict_row) as cursor:
-            cursor.execute(text, values)
+            cursor.execute(text, _arrays(values))
             return cast("asyncpg.Record | None", cursor.fetchone())
 
     @asynccontextmanager
@@ -191,6 +191,11 @@ class _Alchemy:
                 # A session makes its savepoint when it next uses the connection, and we go past it.
                 await self._session.connection()
             yield None
+
+
+def _arrays(values: tuple[object, ...]) -> list[object]:
+    """Return values with lists for arrays: a tuple is a row to psycopg."""
+    return [list(value) if isinstance(value, tuple) else value for value in values]
 
 
 def _check_psycopg(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:

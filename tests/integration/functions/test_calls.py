@@ -42,8 +42,9 @@ async def test_copies_of_one_loop_wait_for_the_one_at_work(guard: Guard, key: st
         return Charge("ch_1", 100)
 
     copies = [asyncio.create_task(charge(key)) for _ in range(20)]
-    while not calls:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while not calls:
+            await asyncio.sleep(0.01)
     go_on.set()
     assert await asyncio.gather(*copies) == [Charge("ch_1", 100)] * 20
     assert calls == [key]

@@ -22,8 +22,9 @@ async def test_who_leaves_before_the_turn_is_there_is_not_called(
         async with connection.transaction():
             await connection.execute("LOCK TABLE receipts IN ACCESS EXCLUSIVE MODE")
             call = asyncio.create_task(guard.execute("leaving", key, lambda: till.act_later(key)))
-            while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(30):
+                while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.01)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call

@@ -43,8 +43,9 @@ async def test_at_the_receipt_it_waits_and_nothing_is_lost(
         return str(await till.act_later(key))
 
     call = asyncio.create_task(far.execute("away", key, go_away))
-    while not list((tmp_path / "data" / "spool").rglob("*.*")):
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(30):
+        while not list((tmp_path / "data" / "spool").rglob("*.*")):
+            await asyncio.sleep(0.02)
     assert not call.done()
     await relay.restore()
     assert await call == await guard.execute("away", key, go_away) == "done"

@@ -146,8 +146,9 @@ async def test_a_copy_at_the_same_time_waits_for_the_end(
                 return await transfer(guard, second, key)
 
         copying = asyncio.create_task(copy())
-        while not await watcher.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while not await watcher.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
         assert not copying.done()
         await (transaction.commit() if commits else transaction.rollback())
         assert await copying == one
@@ -163,6 +164,28 @@ async def test_many_copies_at_once_do_it_once(
 
     assert await asyncio.gather(*(copy() for _ in range(8))) == [{"attempt": 1}] * 8
     assert await effects(watcher, key) == 1
+
+
+async def test_where_the_database_refuses_instead_the_caller_begins_anew(
+    guard: Guard, receipts_url: str, watcher: asyncpg.Connection, key: str
+) -> None:
+    async with by_asyncpg(receipts_url) as first, by_asyncpg(receipts_url) as second:
+
+        async def copy(lender: Lender) -> Any:
+            async with lender.connection.transaction(isolation="serializable"):
+                await lender.connection.fetchval("SELECT count(*) FROM ledger")  # sees what is there by now
+                return await transfer(guard, lender, key)
+
+        async def both() -> None:
+            async with second.connection.transaction(isolation="serializable"):
+                await second.connection.fetchval("SELECT count(*) FROM ledger")
+                await copy(first)
+                await transfer(guard, second, key)
+
+        with pytest.raises(asyncpg.SerializationError):
+            await both()
+        assert await copy(second) == {"attempt": 1}
+    assert (await effects(watcher, key), await states(watcher, key)) == (1, ["completed"])
 
 
 async def test_a_block_is_rolled_back_unless_it_says_what_came_of_it(

@@ -106,5 +106,6 @@ def test_only_exception_classes_can_be_declared() -> None:
 
 def test_evidence_is_short_and_holds_no_token() -> None:
     assert in_words(ValueError("key sk_live_abcdefgh123 refused")) == "ValueError: key *** refused"
+    assert in_words(ValueError("refused\nDETAIL: the row (1, ada@example.com)")) == "ValueError: refused"
     assert in_words(ValueError()) == "ValueError"
     assert len(in_words(ValueError("x" * 10_000))) < SHOWN + 20
