@@ -89,7 +89,7 @@ class Load:
         """Wait until so many more actions have ended."""
         wanted = len(self.ends) + count
         async with asyncio.timeout(180):
-            while len(self.ends) < wanted:  # noqa: ASYNC110 (one who waits need not cost each client a wake)
+            while len(self.ends) < wanted:  # one who waits need not cost each client a wake
                 await asyncio.sleep(0.1)
 
 
