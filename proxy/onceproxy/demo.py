@@ -21,6 +21,7 @@ import click
 from onceproxy import logs
 from onceproxy.config.model import Address, Admin, Settings
 from onceproxy.serve import start
+from onceproxy.terminal import has_colours
 
 CLIENT_TIMEOUT = 1.0  # seconds until the client gives a try up
 ANY_PORT = Address("127.0.0.1", 0)
@@ -113,14 +114,14 @@ async def play() -> bool:
 
     def act(title: str) -> None:
         api.charges.clear()
-        click.secho(f"\n{title}", bold=True)
+        click.secho(f"\n{title}", bold=True, color=_colours())
 
     def told(expected: int, as_told: bool, moral: str) -> None:
         nonlocal fine
         right = as_told and len(api.charges) == expected
         fine = fine and right
         mark = click.style("as told", fg="green") if right else click.style("NOT AS TOLD", fg="red")
-        click.echo(f"  → charges: {len(api.charges)}. {moral} [{mark}]")
+        click.echo(f"  → charges: {len(api.charges)}. {moral} [{mark}]", color=_colours())
 
     act("1. Without onceproxy: the answer comes too late, the client retries")
     ended = await asyncio.to_thread(pay_with_retries, url, None, "order-1")
@@ -146,6 +147,11 @@ async def play() -> bool:
     server.close()
     await server.wait_closed()
     return fine
+
+
+def _colours() -> bool | None:
+    """Leave it to click, which knows no NO_COLOR."""
+    return None if has_colours(sys.stdout) else False
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from onceproxy.core.masking import masked_text
 from onceproxy.core.visible import visible
+from onceproxy.terminal import has_colours
 
 MAX_CAUSES = 10  # of an exception that are told
 
@@ -31,12 +32,12 @@ def in_words(exc_info: structlog.typing.ExcInfo) -> str:
     return "\nbecause of\n".join(told)
 
 
-def renderers(*, terminal: bool) -> list[structlog.typing.Processor]:
+def renderers(*, terminal: bool, colours: bool = True) -> list[structlog.typing.Processor]:
     """Return what makes text of an event: a line of JSON, or one for people that a terminal only shows."""
     # Not the default, which on a terminal shows the values of local variables: bodies, headers, keys.
     exceptions = structlog.processors.ExceptionRenderer(in_words)
     if terminal:
-        return [exceptions, _visible, structlog.dev.ConsoleRenderer()]
+        return [exceptions, _visible, structlog.dev.ConsoleRenderer(colors=colours)]
     return [exceptions, _as_json]
 
 
@@ -60,7 +61,7 @@ def configure(level: int = logging.INFO) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    render = renderers(terminal=sys.stderr.isatty())
+    render = renderers(terminal=sys.stderr.isatty(), colours=has_colours(sys.stderr))
     logger = _Unfailing(sys.stderr)
     structlog.configure(
         processors=[*shared, *render],
@@ -82,10 +83,11 @@ def configure(level: int = logging.INFO) -> None:
 
 
 def _visible(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Escape what does not print. All but text is shown by its ``repr``, which does so by itself."""
+    """Escape what does not print, and leave out what there is not; all but text is shown by its ``repr``."""
     return {
         name: visible(value, keep="\n" if name == "exception" else "") if isinstance(value, str) else value
         for name, value in event.items()
+        if value is not None
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from onceproxy.admin.tally import Tally
 from onceproxy.config.model import Settings
 
 log = structlog.get_logger("onceproxy")
@@ -30,6 +31,9 @@ class Running(Stoppable, Protocol):
     url: str
     admin_url: str
     database: str
+
+    def tally(self) -> Tally:
+        """Return what it has done so far."""
 
     def follow(self, settings: Settings) -> None:
         """Treat the requests that come from now on as ``settings`` say. Raises ``ConfigError``."""

@@ -84,9 +84,11 @@ class Proxy:
         listener: Listener,
         upstream: UpstreamClient,
         authority: Authority,
+        metrics: Metrics,
         parts: AsyncExitStack,
     ) -> None:
         self.settings = settings
+        self.tally = metrics.tally
         self._guard = guard
         self._store = store
         self._stopping = False
@@ -225,7 +227,7 @@ async def start(
             room=room,
             signals=Signals(metrics.requests, tracer),
         )
-        proxy = Proxy(settings, store, guard, listener, upstream, authority, AsyncExitStack())
+        proxy = Proxy(settings, store, guard, listener, upstream, authority, metrics, AsyncExitStack())
         if settings.hooks:
             _start_telling(settings, store, tls, metrics, proxy, parts)
         if place is None:

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from onceproxy.admin.levels import Levels
 from onceproxy.admin.requests import RequestCounts
 from onceproxy.admin.standing import Standing
+from onceproxy.admin.tally import SAMPLES, Tally, tally_of
 from onceproxy.core.limits import Limit
 
 BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 120)  # the last one is the most that a batch may have
@@ -143,6 +144,10 @@ class Metrics:
     def show_ready(self, ready: Callable[[], bool]) -> None:
         """Show on the page, too, which version this is and whether it may send."""
         self._registry.register(Standing(ready))
+
+    def tally(self) -> Tally:
+        """Return the few numbers that a terminal shows."""
+        return tally_of(self._registry.restricted_registry(SAMPLES).collect())
 
     def page(self) -> bytes:
         """Return all that was counted in the text format of Prometheus."""

@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from onceproxy.admin.standing import Standing
+from onceproxy.admin.tally import Tally, tally_of
 
 
 def remove_files() -> None:
@@ -43,6 +44,10 @@ class SummedMetrics:
         self._registry = CollectorRegistry()
         self._registry.register(_Sums(directory))
         self._registry.register(Standing(ready))
+
+    def tally(self) -> Tally:
+        """Return the few numbers that a terminal shows."""
+        return tally_of(self._registry.collect())
 
     def page(self) -> bytes:
         """Return all that was counted in the text format of Prometheus."""

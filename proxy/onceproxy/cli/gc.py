@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from onceproxy.cli.errors import startup_errors
+from onceproxy.cli.progress import progress
 from onceproxy.cli.receipts.arguments import DurationType
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
@@ -45,11 +46,11 @@ def gc(settings: Settings, events: float | None) -> None:
 
 async def _clean(settings: Settings) -> Cleaned:
     async with database(settings) as url:
-        return await clean_database(url, connect_timeout=settings.limits.database_timeout)
+        with progress("receipts looked at") as tell:
+            return await clean_database(url, connect_timeout=settings.limits.database_timeout, told=tell)
 
 
 async def _forget_events(settings: Settings, older: float) -> int:
     async with database(settings) as url:
-        return await forget_events(
-            url, older, lambda _: None, connect_timeout=settings.limits.database_timeout
-        )
+        with progress("events removed") as tell:
+            return await forget_events(url, older, tell, connect_timeout=settings.limits.database_timeout)

@@ -8,8 +8,10 @@ import sys
 import click
 
 from onceproxy.cli.errors import EXIT_USAGE, startup_errors, stop
+from onceproxy.cli.progress import progress, shows_progress
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
+from onceproxy.store.estimating import about_how_many
 from onceproxy.store.operator import operating
 from onceproxy.store.rekeying import Rekeyed
 from onceproxy.store.rekeying import rekey as rekey_receipts
@@ -42,7 +44,15 @@ def rekey(settings: Settings, rest: float) -> None:
         async def work() -> Rekeyed:
             async with database(settings) as url, operating(url) as connections:
                 await rekey_shared_key(connections, keyring)
-                return await rekey_receipts(connections, keyring, _tell, rest=rest)
+                total = await about_how_many(connections)
+                with progress("receipts looked at") as tell:
+
+                    def told(done: Rekeyed) -> None:
+                        tell(done.looked, total)
+                        if not shows_progress():
+                            _tell(done)
+
+                    return await rekey_receipts(connections, keyring, told, rest=rest)
 
         done = asyncio.run(work())
     click.echo(

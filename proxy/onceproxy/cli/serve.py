@@ -13,12 +13,14 @@ import uvloop
 
 from onceproxy import logs
 from onceproxy.cli.errors import startup_errors
+from onceproxy.cli.live import keep_live
 from onceproxy.cli.settings import Source, settings_options
 from onceproxy.config.model import Settings
 from onceproxy.config.reload import beside
 from onceproxy.reloading import Reloader, tell_warnings
 from onceproxy.running import Running, calm_collector, started, stopped
 from onceproxy.serve import GRACE, start
+from onceproxy.terminal import BottomLine, lines_above
 from onceproxy.workers.supervisor import supervise
 
 log = structlog.get_logger("onceproxy")
@@ -38,13 +40,19 @@ def serve(settings: Settings, source: Source, grace: float) -> None:
 
     SIGHUP, or a change of the configuration file, has routes, presets, defaults, mounts and users read again.
     With several workers all of this holds for all of them.
+
+    On a terminal the last line says how many requests there were, and how many actions nobody knows of.
     """
-    logs.configure()
-    with startup_errors(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, source, grace))
+    with (
+        lines_above() as bottom,
+        startup_errors(),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        logs.configure()
+        runner.run(_serve(settings, source, grace, bottom))
 
 
-async def _serve(settings: Settings, source: Source, grace: float) -> None:
+async def _serve(settings: Settings, source: Source, grace: float, bottom: BottomLine | None) -> None:
     stop, hurry, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def told() -> None:
@@ -73,10 +81,14 @@ async def _serve(settings: Settings, source: Source, grace: float) -> None:
         Reloader(settings, source.load, proxy.follow, source.file, stamps, again).run()
     )
     reloading.add_done_callback(_tell_end)
+    live = asyncio.ensure_future(keep_live(bottom, proxy.tally)) if bottom is not None else None
     await stop.wait()
     reloading.cancel()
     log.info("stopping", grace=grace, hint="a second signal stops at once")
     await stopped(proxy, grace, hurry)
+    if live is not None:
+        live.cancel()
+        await asyncio.gather(live, return_exceptions=True)
 
 
 def _tell_end(reloading: asyncio.Future[None]) -> None:

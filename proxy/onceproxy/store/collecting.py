@@ -10,6 +10,7 @@ import asyncpg
 
 from onceproxy.store.connection import Connections, connect_patiently, describe
 from onceproxy.store.errors import DatabaseUnreachable
+from onceproxy.store.estimating import about_how_many
 from onceproxy.store.outbox import forget_notices
 from onceproxy.store.retention import Collected, collect
 from onceproxy.store.schema import all_migrations, never_used, read_version
@@ -63,10 +64,13 @@ async def forget_events(
         await connections.close()
 
 
-async def clean_database(url: str, *, connect_timeout: float = 30.0) -> Cleaned:
+async def clean_database(
+    url: str, *, connect_timeout: float = 30.0, told: Callable[[int, int | None], None] = lambda *_: None
+) -> Cleaned:
     """Do at once all that proxies do from time to time. May run beside them.
 
-    ``connect_timeout`` is for how many seconds a connection is tried for. Raises what asyncpg raises.
+    ``connect_timeout`` is for how many seconds a connection is tried for. ``told`` is called again and again:
+    how many receipts were looked at, and of how many, if that is known. Raises what asyncpg raises.
 
     Raises:
         DatabaseUnreachable: no connection.
@@ -75,9 +79,10 @@ async def clean_database(url: str, *, connect_timeout: float = 30.0) -> Cleaned:
     """
     connections = await _opened(url, connect_timeout)
     try:
+        total = await about_how_many(connections)
         return Cleaned(
             lost=await sweep(connections),
-            collected=await collect(connections, patiently=True),
+            collected=await collect(connections, patiently=True, told=lambda looked: told(looked, total)),
             instances=await forget_instances(connections),
             notices=await forget_notices(connections),
         )

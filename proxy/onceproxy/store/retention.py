@@ -55,16 +55,22 @@ class Memory:
 
 
 async def collect(
-    connections: Connections, page: int = PAGE, *, patiently: bool = False, memory: Memory | None = None
+    connections: Connections,
+    page: int = PAGE,
+    *,
+    patiently: bool = False,
+    memory: Memory | None = None,
+    told: Callable[[int], None] = lambda _: None,
 ) -> Collected:
     """Walk through all receipts once, ``page`` (1 or more) at a time. May run beside anything.
 
     Where another one walks at the same time, this one ends early, or takes turns with it if ``patiently``.
-    With a ``memory`` it passes over what can't be due. Raises what asyncpg raises; what was done until then
+    With a ``memory`` it passes over what can't be due. ``told`` is called after each page with about how many
+    receipts were looked at so far. Raises what asyncpg raises; what was done until then
     stays done.
     """
     memory = memory or Memory()
-    expired = forgotten = parts = 0
+    expired = forgotten = parts = looked = 0
     after, seen, ahead = _BEGIN, list[Stretch](), deque(memory.stretches)
     while True:
         if ahead and ahead[0].due > memory.clock():
@@ -83,6 +89,7 @@ async def collect(
         expired += row["expired"]
         forgotten += row["forgotten"]
         if row["created_at"] is not None:
+            told(looked := looked + page)
             after = (row["created_at"], row["request_id"])
             if row["old"] and row["due_in"] is not None:
                 seen.append(Stretch(after, memory.clock() + row["due_in"]))

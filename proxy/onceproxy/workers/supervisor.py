@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ import structlog
 
 from onceproxy.admin.listener import AdminListener
 from onceproxy.admin.summing import SummedMetrics, forget_open
+from onceproxy.admin.tally import Tally
 from onceproxy.admin_setup import admin_parts
 from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Settings
@@ -60,6 +61,7 @@ async def supervise(settings: Settings, grace: float = GRACE) -> Supervisor:
         metrics = Path(parts.enter_context(TemporaryDirectory(prefix="onceproxy-metrics-")))
         supervisor = Supervisor(settings, grace, metrics)
         counted = SummedMetrics(metrics, supervisor.may_send)
+        supervisor.tally = counted.tally
         shown = admin_parts(lambda: supervisor.settings, parts)
         admin = AdminListener(supervisor.may_send, counted, admin_door(settings, token), shown)
         parts.push_async_callback(admin.close)
@@ -83,6 +85,7 @@ class Supervisor:
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self.parts = AsyncExitStack()
+        self.tally: Callable[[], Tally] = Tally
         self.url = ""
         self.admin_url = ""
         self.database = "embedded" if settings.database == "embedded" else "external"

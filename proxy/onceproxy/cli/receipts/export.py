@@ -16,6 +16,7 @@ from typing import TextIO
 import click
 
 from onceproxy.cli.errors import startup_errors
+from onceproxy.cli.progress import progress
 from onceproxy.cli.receipts.arguments import MomentType
 from onceproxy.cli.settings import settings_options
 from onceproxy.config.model import Settings
@@ -23,6 +24,7 @@ from onceproxy.core.states import State
 from onceproxy.store.exporting import Document, Exported, Extent, exporting
 from onceproxy.store_setup import database
 
+TOLD = 500  # documents after which a bar is told of them
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """What a cell begins with that spreadsheets take for a formula (OWASP, "CSV Injection")."""
 
@@ -75,10 +77,13 @@ def export(
     async def write(file: TextIO) -> int:
         put = _json_lines(file) if form == "jsonl" else _csv(file)
         count = 0
-        async with database(settings) as url, exporting(url, what, extent) as documents:
-            async for document in documents:
-                put(document)
-                count += 1
+        with progress(f"{what} written", beside_output=output is None) as tell:
+            async with database(settings) as url, exporting(url, what, extent) as documents:
+                async for document in documents:
+                    put(document)
+                    count += 1
+                    if count % TOLD == 0:
+                        tell(count)
         return count
 
     with startup_errors():

@@ -126,3 +126,7 @@ WITH old AS (
     RETURNING 1
 )
 SELECT count(*) AS removed FROM removed;
+
+-- name: about_how_many
+-- How many receipts there are, as Postgres believes since it looked last. Returns one row: receipts (-1: it never did).
+SELECT reltuples::float8 AS receipts FROM pg_class WHERE oid = 'receipts'::regclass;
