@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,6 +23,10 @@ JSON = "application/json"
 
 class NotEncodable(Exception):
     """A result has no form that gives it back; the text says why."""
+
+
+class UnreadableHint(TypeError):
+    """What a function says that it returns can't be read, perhaps not yet."""
 
 
 class NotDecodable(Exception):
@@ -166,12 +171,16 @@ def codec_by_hint(function: Any) -> Codec[Any]:
     """Return the codec for what a function says that it returns; plain JSON where it says nothing.
 
     Raises:
-        TypeError: the hint can't be read, or has no form in JSON.
+        UnreadableHint: it names what is not there, or not yet.
+        TypeError: there is no codec for it.
     """
+    # Only of what it returns: names of the others may be there for type checkers alone.
+    told = {name: hint for name, hint in getattr(function, "__annotations__", {}).items() if name == "return"}
+    spoken = SimpleNamespace(__annotations__=told, __globals__=getattr(function, "__globals__", {}))
     try:
-        hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise TypeError(
-            f"{function.__qualname__}: its type hints can't be read ({error}); say returns=…"
+        hints = get_type_hints(spoken, include_extras=True)
+    except (NameError, AttributeError, SyntaxError) as error:
+        raise UnreadableHint(
+            f"{function.__qualname__}: what it returns can't be read ({error}); say returns=…"
         ) from None
     return codec_of(hints.get("return", Any))

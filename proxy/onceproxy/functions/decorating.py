@@ -6,13 +6,14 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from onceproxy.functions.actions import run_once
 from onceproxy.functions.arguments import bound_arguments, fingerprint
 from onceproxy.functions.background import awaiting, blocking, run_blocking
-from onceproxy.functions.codecs import Codec, codec_by_hint, codec_of
+from onceproxy.functions.codecs import Codec, UnreadableHint, codec_by_hint, codec_of
 from onceproxy.functions.identity import action_of
 from onceproxy.functions.keys import KeyValue, reader
 from onceproxy.functions.lifetimes import Home
@@ -80,8 +81,9 @@ class Recipe:
         self._codec: Codec[Any] | None = None
         if self._terms.returns is not None:
             self._codec = codec_of(self._terms.returns)
-        elif _hints_can_be_read(function):
-            self._codec = codec_by_hint(function)
+        else:
+            with suppress(UnreadableHint):  # the names of a class further down come later
+                self._codec = codec_by_hint(function)
 
     def guarded(self, home: Callable[[], Home]) -> Callable[..., Any]:
         """Return the guarded function."""
@@ -171,12 +173,3 @@ def _name_of(function: Any) -> str:
         file = getattr(main, "__file__", None)
         module = spec.name if spec is not None else Path(file).stem if file else module
     return f"{module}.{qualname}"
-
-
-def _hints_can_be_read(function: Any) -> bool:
-    """Say whether all names in the hints are there by now; those of a class further down come later."""
-    try:
-        inspect.get_annotations(function, eval_str=True)
-    except Exception:  # noqa: BLE001 (a hint may be any expression)
-        return False
-    return True

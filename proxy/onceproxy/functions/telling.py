@@ -169,6 +169,10 @@ def _away(name: str, answer: Answer) -> str:
             f"{name}: it was called and has ended, but its receipt could not be stored yet; this goes on "
             f"({answer.request_id}). {_SAFE}"
         )
-    detail = answer.problem.detail if answer.problem is not None else ""
-    why = detail.partition("(")[2].rpartition(")")[0] or detail
+    problem = answer.problem
+    if problem is not None and ("failure", Failure.LEASE_LOST) in problem.extra:
+        why = "this process was silent for too long, and has to be believed alive again"
+    else:
+        detail = problem.detail if problem is not None else ""
+        why = detail.partition("(")[2].rpartition(")")[0] or detail
     return f"{name}: the database of receipts can't be used now ({why}). Nothing was called. {_SAFE}"

@@ -7,12 +7,14 @@ blocks in a plain thread (see ``background``).
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping
 from concurrent.futures import CancelledError as Cancelled
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from onceproxy.core.attempts import Attempt
 from onceproxy.core.messages import BodyNotKept
 from onceproxy.core.policies import Duplicate, Policy
 from onceproxy.core.problems import ProblemType
@@ -60,6 +62,7 @@ class Turn(Generic[T]):
         self._asked = asked
         self._wait = wait
         self._call: Call = asked.action.call
+        self._process = os.getpid()
         self._submitted: Future[Answer]
         self.fresh = False
         self.attempt = 0
@@ -114,7 +117,7 @@ class Turn(Generic[T]):
         except BaseException:
             self._call.leave()
             raise
-        self._call.report(report)
+        self._report(report)
         answer = await self._answer()
         if answer.problem is not None:
             raise error_of(self._asked.name, replace(answer, executed=True))
@@ -126,7 +129,7 @@ class Turn(Generic[T]):
         Who is cancelled or interrupted is not held up for it.
         """
         meaning = self._asked.declared.meaning(error)
-        self._call.report(raised(self._asked.name, error, meaning))
+        self._report(raised(self._asked.name, error, meaning))
         if meaning is Meaning.UNKNOWN:
             error.add_note(
                 f"onceproxy: whether {self._asked.name} took effect is not known ({self.request_id}); "
@@ -139,12 +142,17 @@ class Turn(Generic[T]):
 
     def leave(self) -> None:
         """Note that the caller is gone; once it has said what came of it, that stands."""
-        self._call.leave()
+        if os.getpid() == self._process:
+            self._call.leave()
 
     async def left_unsaid(self, fault: BaseException) -> None:
         """Say that nobody said what came of it; the caller raises ``fault``."""
-        self._call.report(unsaid(self._asked.name))
+        self._report(unsaid(self._asked.name))
         await self._answer()
+
+    def _report(self, attempt: Attempt) -> None:
+        if os.getpid() == self._process:  # a forked child would speak into the wires of its parent
+            self._call.report(attempt)
 
     async def _ask(self, action: CallAction) -> Answer | None:
         """Ask the guard; None: it is our turn, and we have taken it."""
@@ -163,6 +171,14 @@ class Turn(Generic[T]):
 
     async def _answer(self) -> Answer:
         """Return what the guard says in the end."""
+        if os.getpid() != self._process:
+            raise GuardClosed(
+                f"{self._asked.name}: this process was forked while the call ran; what comes of it is for "
+                "the parent to say.",
+                name=self._asked.name,
+                request_id=str(self.request_id),
+                executed=True,
+            )
         try:
             answer: Answer = await self._wait(self._submitted)
         except Cancelled:

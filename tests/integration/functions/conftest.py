@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import structlog
 
 from onceproxy import Guard
 from onceproxy.store.embedded import EmbeddedServer
@@ -36,6 +37,7 @@ def guard(receipts_url: str, data_dir: Path) -> Iterator[Guard]:
     """An open guard."""
     with Guard(receipts_url, data_dir=data_dir) as guard:
         yield guard
+    structlog.reset_defaults()  # a guard has its log go through logging
 
 
 @pytest.fixture

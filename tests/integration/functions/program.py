@@ -74,6 +74,21 @@ def forks() -> None:
     holding = threading.Thread(target=guard.execute_sync, args=("hold", key, hold))
     holding.start()
     amid.wait()
+    parent = os.getpid()
+
+    def fork_inside() -> str:
+        if (child := os.fork()) == 0:
+            return "child"
+        assert os.waitpid(child, 0)[1] == 0
+        return "parent"
+
+    try:
+        say(guard.execute_sync("inside", key, fork_inside))
+    except OnceError as error:
+        say(f"{type(error).__name__} {error}")
+    if os.getpid() != parent:
+        guard.close()
+        os._exit(0)
     children = []
     for _ in range(3):
         if (child := os.fork()) == 0:

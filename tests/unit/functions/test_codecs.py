@@ -17,6 +17,7 @@ from onceproxy.functions.codecs import (
     NotEncodable,
     PlainJson,
     TypedJson,
+    UnreadableHint,
     codec_by_hint,
     codec_of,
 )
@@ -128,6 +129,16 @@ def test_the_hint_chooses_the_codec() -> None:
     assert isinstance(codec_by_hint(later), TypedJson)
     assert isinstance(codec_by_hint(untyped), PlainJson)
     assert isinstance(codec_by_hint(anything), PlainJson)
+
+
+def test_only_the_hint_of_what_is_returned_is_read() -> None:
+    def pay(order: NotHere) -> int: ...  # type: ignore[empty-body, name-defined]  # noqa: F821
+
+    def refund(order: str) -> NotHere: ...  # type: ignore[name-defined]  # noqa: F821
+
+    assert isinstance(codec_by_hint(pay), TypedJson)
+    with pytest.raises(UnreadableHint, match="NotHere"):
+        codec_by_hint(refund)
 
 
 def test_a_codec_is_taken_as_it_is() -> None:
