@@ -73,9 +73,11 @@ class IdleConnections:
         loop = asyncio.get_running_loop()
         limit = loop.time() - self._idle_timeout + 0.001
         for key, idle in list(self._idle.items()):
-            young = [entry for entry in idle if entry[0] > limit and entry[1].open]
+            young = []
             for entry in idle:
-                if entry not in young:
+                if entry[0] > limit and entry[1].open:
+                    young.append(entry)
+                else:
                     entry[1].abort()
             if young:
                 self._idle[key] = young

@@ -138,6 +138,18 @@ async def test_only_so_many_connections_are_kept(make_client: MakeClient, upstre
     assert upstream.connections == 5 + 3
 
 
+async def test_as_many_are_kept_as_clients_have(client: UpstreamClient, upstream: Upstream) -> None:
+    for number in (128, 256):
+        together = asyncio.Event()
+        upstream.always = after(together, answer())
+        sendings = [asyncio.create_task(client.send(a_request(origin_of(upstream)), yes)) for _ in range(128)]
+        await upstream.arrived(number)
+        together.set()
+        await asyncio.gather(*sendings)
+
+    assert upstream.connections == 128
+
+
 async def test_idle_connections_are_closed_in_time(make_client: MakeClient, line: Line) -> None:
     peer = await line.accept_first(make_client(idle_timeout=0.05))
 
