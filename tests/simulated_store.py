@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
@@ -151,6 +151,13 @@ class SimulatedStore:
     async def note(self, request_id: RequestId, note: Note, reason: str = "") -> None:
         self._call()
         self.events.append((request_id, note.value))
+
+    def at_hand(self, action: Action) -> Receipt | None:
+        return None
+
+    async def note_replays(self, copies: Mapping[RequestId, int]) -> None:
+        for request_id in copies:
+            await self.note(request_id, Note.REPLAYED)
 
     def may_send(self, claim: Claim) -> bool:
         return self.lease

@@ -25,7 +25,7 @@ from onceproxy.core.decisions import (
     in_progress,
 )
 from onceproxy.core.limits import OverLimit
-from onceproxy.core.messages import Request
+from onceproxy.core.messages import Request, Response
 from onceproxy.core.policies import Duplicate, Mode
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Action, Receipt, RequestId
@@ -125,6 +125,8 @@ class Guard:
         try:
             if action.policy.mode is not Mode.ENFORCE:
                 return await self._watcher.once(action, request, interim)
+            if (known := self.at_once(action)) is not None:
+                return known
             found = await self._claim_or_tell(action, request)
         except OverLimit as over:
             return self._no_room(action, over)
@@ -147,10 +149,23 @@ class Guard:
             return await self._executions.run(action, found, request, interim)
         return found
 
+    def at_once(self, action: Action, sound: Response | None = None) -> Answer | None:
+        """Answer a copy from memory alone, if that can be done; None: ``once`` has to be asked.
+
+        ``sound``: a response that was replayed before.
+        """
+        if self._draining or action.policy.mode is not Mode.ENFORCE:
+            return None
+        receipt = self._store.at_hand(action)
+        if receipt is None or not isinstance(decision := decide(action, receipt), Replay):
+            return None
+        return self._replays.at_once(action, decision, sound)
+
     async def stop(self, grace: float) -> None:
         """Take no more claims, let executions end within ``grace`` seconds, then put the rest in doubt."""
         self._draining = True
         self._places.close()
+        self._replays.hurry()
         await self._prober.stop()
         await self._executions.stop(grace)
 

@@ -6,7 +6,7 @@ for tests is a page long.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -113,6 +113,10 @@ class Store(Protocol):
         """Write the end of an attempt durably. May be repeated: the same settlement is stored once."""
         ...
 
+    def at_hand(self, action: Action) -> Receipt | None:
+        """Return the receipt that ``claim`` would return without asking anybody; None: it has to ask."""
+        ...
+
     async def read(self, request_id: RequestId) -> Receipt | None:
         """Return the receipt, if there is one. A claim whose owner's lease ran out turns in_doubt first."""
         ...
@@ -138,6 +142,10 @@ class Store(Protocol):
 
     async def note(self, request_id: RequestId, note: Note, reason: str = "") -> None:
         """Write an entry that changes no state. A count and not a promise: it may be lost in a crash."""
+        ...
+
+    async def note_replays(self, copies: Mapping[RequestId, int]) -> None:
+        """Write an entry for each of these actions: so many copies were answered from its receipt."""
         ...
 
     def may_send(self, claim: Claim) -> bool:

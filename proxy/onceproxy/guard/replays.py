@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 
@@ -9,15 +10,17 @@ import structlog
 
 from onceproxy.core.decisions import Refuse, Replay, damaged, unreadable
 from onceproxy.core.hygiene import replayable
-from onceproxy.core.messages import BodyApart
+from onceproxy.core.messages import BodyApart, Response
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.receipts import Action, Receipt, RequestId
 from onceproxy.core.states import State
 from onceproxy.guard.answers import Answer, not_sent, refusal, replayed
 from onceproxy.guard.executions import Executions
-from onceproxy.guard.ports import Meter, Note, Store, StoreUnavailable, Unreadable
+from onceproxy.guard.ports import Meter, Store, StoreUnavailable, Unreadable
 
 log = structlog.get_logger("onceproxy.guard")
+
+PAUSE = 0.25  # seconds between two writings of counts, so that many copies of one action make one entry
 
 
 class Replays:
@@ -28,7 +31,9 @@ class Replays:
         self._meter = meter
         self._executions = executions
         self._counts: Counter[RequestId] = Counter()
-        self._writing: set[RequestId] = set()
+        self._writing = False  # or waiting for its time
+        self._hurried = False
+        self._timer: asyncio.TimerHandle | None = None
 
     async def answer(self, action: Action, decision: Replay) -> Answer:
         """Answer a copy of ``action`` from its receipt, a large body loaded. Raises ``StoreUnavailable``."""
@@ -46,6 +51,23 @@ class Replays:
             response = replace(response, body=body)
         self._count(action.request_id)
         return replayed(receipt, response)
+
+    def at_once(self, action: Action, decision: Replay, sound: Response | None = None) -> Answer | None:
+        """Answer as ``answer`` does, if all of it is in memory. ``sound``: what was looked at before."""
+        response = decision.response
+        if response is not sound and (
+            isinstance(response.body, BodyApart) or not replayable(response, action.method)
+        ):
+            return None
+        self._count(action.request_id)
+        return replayed(decision.receipt, response)
+
+    def hurry(self) -> None:
+        """Write what was counted at once."""
+        self._hurried = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._next()
 
     def refused(self, action: Action, decision: Refuse) -> Answer:
         """Answer a copy of ``action`` with a refusal; what somebody has to look after is told and counted."""
@@ -74,17 +96,27 @@ class Replays:
         return refusal(damaged(action, receipt))
 
     def _count(self, request_id: RequestId) -> None:
-        """Note one answer: one entry stands for all that come while the one before is being written."""
+        """Note one answer: one entry stands for all that come while the ones before are being written."""
         self._counts[request_id] += 1
-        if request_id not in self._writing:
-            self._writing.add(request_id)
-            self._executions.detach(self._write(request_id))
+        if not self._writing:
+            self._writing = True
+            self._next()
 
-    async def _write(self, request_id: RequestId) -> None:
+    def _next(self) -> None:
+        self._timer = None
+        if self._counts:
+            self._executions.detach(self._write())
+        else:
+            self._writing = False
+
+    async def _write(self) -> None:
         try:
-            while count := self._counts.pop(request_id, 0):
-                await self._store.note(request_id, Note.REPLAYED, f"{count} copies" if count > 1 else "")
+            while self._counts:
+                counts, self._counts = self._counts, Counter()
+                await self._store.note_replays(counts)
+                if not self._hurried:
+                    break
         except StoreUnavailable as error:
-            log.warning("replay-not-counted", request_id=str(request_id), error=str(error))
+            log.warning("replays-not-counted", actions=len(counts), error=str(error))
         finally:
-            self._writing.discard(request_id)
+            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._next)

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from aiohttp.web_protocol import _ErrInfo
 
 from onceproxy.core.limits import Limit
 from onceproxy.core.messages import Origin
@@ -27,6 +27,7 @@ from onceproxy.core.users import Login
 from onceproxy.ingress.admission import Admission, client_of
 from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.pace import Pace
+from onceproxy.ingress.prompt import AtOnce, PromptHandler
 from onceproxy.ingress.responses import ProblemResponse, problem_bytes
 from onceproxy.ingress.unreadable import too_large, unreadable
 
@@ -56,7 +57,7 @@ class Sent(Enum):
     UNGUARDED = "It may have been sent, and nothing guards it: look at the upstream before you send it again."
 
 
-class ClientConnection(RequestHandler):
+class ClientConnection(PromptHandler):
     """One connection of a client, TLS already taken off.
 
     ``tunnel`` is set on the connections that are served inside a CONNECT. ``head`` is the head of the request
@@ -70,6 +71,7 @@ class ClientConnection(RequestHandler):
         limits: ClientLimits,
         admission: Admission,
         hit: Callable[[Limit], None],
+        at_once: AtOnce | None = None,
         *,
         loop: asyncio.AbstractEventLoop,
         **settings: Any,
@@ -78,6 +80,7 @@ class ClientConnection(RequestHandler):
         self._limits = limits
         self._admission = admission
         self.hit = hit
+        self.at_once = at_once
         self._client: str | None = None  # whom the connection is counted for
         self._wire: asyncio.Transport | None = None  # the library forgets its own when it begins to close
         self._stuck_since: float | None = None
@@ -107,7 +110,10 @@ class ClientConnection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Start the clock for a later head at its first byte; an idle connection has its own timer."""
-        super().data_received(data)
+        if self.take(data):
+            self._unserved = 0
+            self._stop_head_timer()
+            return
         if not self._busy and not self._messages:  # most heads are here whole, and need no clock
             self._start_head_timer()
         self._count(len(data))

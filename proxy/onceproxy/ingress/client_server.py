@@ -16,6 +16,7 @@ from onceproxy.core.limits import Limit
 from onceproxy.ingress.admission import Admission
 from onceproxy.ingress.client_connection import ClientConnection
 from onceproxy.ingress.limits import ClientLimits
+from onceproxy.ingress.prompt import AtOnce
 
 _AT_ONCE = 0.01  # seconds; to the library, 0 means for ever
 
@@ -23,16 +24,22 @@ _AT_ONCE = 0.01  # seconds; to the library, 0 means for ever
 class ClientServer(web.Server):
     """Makes the protocol of each client connection, and looks at all of them from time to time.
 
-    ``hit`` is told of each limit that one runs into.
+    ``hit`` is told of each limit that one runs into. ``at_once`` answers what needs no waiting.
     """
 
     def __init__(
-        self, handler: Any, limits: ClientLimits, hit: Callable[[Limit], None], **settings: Any
+        self,
+        handler: Any,
+        limits: ClientLimits,
+        hit: Callable[[Limit], None],
+        at_once: AtOnce | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__(handler, request_factory=_make_request, **settings)
         self._limits = limits
         self._admission = Admission(limits.connections, limits.connections_per_client, hit)
         self._hit = hit
+        self._at_once = at_once
         self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self) -> ClientConnection:
@@ -40,7 +47,7 @@ class ClientServer(web.Server):
         if self._timer is None:
             self._look_later()
         return ClientConnection(
-            self, self._limits, self._admission, self._hit, loop=self._loop, **self._kwargs
+            self, self._limits, self._admission, self._hit, self._at_once, loop=self._loop, **self._kwargs
         )
 
     async def shutdown(self, timeout: float | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 
 import structlog
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 
 from onceproxy.core.actions import action_of
 from onceproxy.core.attempts import NOTHING_SENT, SendFailed
@@ -36,6 +37,7 @@ from onceproxy.ingress.interim import InterimRelay
 from onceproxy.ingress.judging import Judge
 from onceproxy.ingress.logins import Logins
 from onceproxy.ingress.ports import OpenResponse, Outbound
+from onceproxy.ingress.recalling import Recall
 from onceproxy.ingress.replaying import Copy
 from onceproxy.ingress.responses import (
     HandedOver,
@@ -90,11 +92,13 @@ class Handler:
         self._room = room
         self._judge = Judge()
         self._signals = signals or Signals()
+        self._recall = Recall(guard, self._signals)
 
     def follow(self, rules: IngressRules) -> None:
         """Treat the requests that come from now on by other rules; those under way keep theirs."""
         self._rules = rules
         self._logins = Logins(rules.users, self._logins)
+        self._recall = Recall(self._guard, self._signals)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -105,12 +109,13 @@ class Handler:
             login = await self._logins.admit(request)
             if request.method == "CONNECT":
                 return await self._connect(request, login)
-            rules = self._rules  # one set for all of the request, whatever is configured meanwhile
+            # One set for all of the request, whatever is configured meanwhile.
+            rules, recall = self._rules, self._recall
             incoming = read_request(request, rules.mounts, login, self._via)
             if incoming.for_us:
                 return answer_ourselves(request)
             with self._signals.journey(incoming.request) as journey:
-                return await self._treated(request, incoming, rules, journey)
+                return await self._treated(request, incoming, rules, recall, journey)
         except Refused as refused:
             return self._refused(refused.problem)
         except OverLimit as over:
@@ -123,8 +128,20 @@ class Handler:
         self._signals.refused(problem)
         return ProblemResponse(problem, close=True)
 
+    def at_once(self, connection: ClientConnection, head: RawRequestMessage, body: bytes) -> bytes | None:
+        """Answer a copy that says what an earlier one said byte for byte; None: it goes the way of others."""
+        tunnel = connection.tunnel
+        if connection.head_over or (tunnel is not None and not self._logins.users.holds(tunnel.login)):
+            return None
+        return self._recall.answer(head, body, tunnel)
+
     async def _treated(
-        self, request: web.BaseRequest, incoming: Incoming, rules: IngressRules, journey: Journey
+        self,
+        request: web.BaseRequest,
+        incoming: Incoming,
+        rules: IngressRules,
+        recall: Recall,
+        journey: Journey,
     ) -> web.StreamResponse:
         body = None
         route = rules.routes.find_by_head(incoming.request)
@@ -148,7 +165,7 @@ class Handler:
             if passes_by(incoming.request, route.identity):
                 return await self._pass_through(request, incoming, None, route, journey)
             body = await read_body(request, rules.request_body, self._room)
-        return await self._guarded(request, incoming, body, route, verdict, journey)
+        return await self._guarded(request, incoming, body, route, verdict, recall, journey)
 
     async def _connect(self, request: web.BaseRequest, login: Login) -> web.StreamResponse:
         if cast(ClientConnection, request.protocol).tunnel is not None:
@@ -165,6 +182,7 @@ class Handler:
         body: Capture,
         route: Route,
         verdict: Verdict,
+        recall: Recall,
         journey: Journey,
     ) -> web.StreamResponse:
         journey.arrived(route.name, body.size)
@@ -194,7 +212,10 @@ class Handler:
         with InterimRelay(request, self._via).open() as interim:
             answer = await self._guard.once(copy.marked(action), route.sent_as(outgoing), interim)
         self._signals.decided(journey, action, answer)
-        return answer_response(await copy.answered(answer), via=self._told_via("1.1"))
+        via = self._told_via("1.1")
+        if answer.replayed and copy.says_all:
+            recall.keep(request, body, action, answer, via)
+        return answer_response(await copy.answered(answer), via=via)
 
     def _not_sent(self, kind: ProblemType, error: Exception, route: Route) -> ProblemResponse:
         problem = Problem(kind, f"{error}. Nothing was sent.", route=route.name)

@@ -72,6 +72,7 @@ class Listener:
             self._handler,
             limits,
             hit,
+            self._handler.at_once,
             keepalive_timeout=limits.idle_timeout,
             auto_decompress=False,  # the fingerprint and the upstream get the bytes that the client sent
             access_log=None,  # the canonical line of the handler takes its place

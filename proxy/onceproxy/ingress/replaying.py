@@ -29,6 +29,11 @@ class Copy:
             return cls(ids_of(request))
         return cls(await asyncio.to_thread(ids_of, request))
 
+    @property
+    def says_all(self) -> bool:
+        """Whether it gets the answer as it was given to the others."""
+        return self._ids is None
+
     def marked(self, action: Action) -> Action:
         """Return the action with what has to be kept for later copies."""
         return action if self._ids is None else replace(action, kept=self._ids.kept)

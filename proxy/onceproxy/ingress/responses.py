@@ -86,14 +86,7 @@ class RawResponse(web.StreamResponse):
         modern = request.version >= (1, 1)
         # A proxy keeps no connection of an HTTP/1.0 client (RFC 9112 §9.3).
         keep = modern and request.keep_alive and self.keep_alive is not False
-        headers = list(self._raw_headers)
-        chunked = False
-        if bodied and not header_values(self._raw_headers, "content-length"):
-            if self._size is not None:
-                headers.append((b"Content-Length", b"%d" % self._size))
-            elif modern:
-                headers.append((b"Transfer-Encoding", b"chunked"))
-                chunked = True
+        headers, chunked = self._framed(bodied=bodied, modern=modern)
         if not keep:
             self.force_close()
             headers.append((b"Connection", b"close"))
@@ -127,6 +120,26 @@ class RawResponse(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: ``prepare`` has written all."""
+
+    def whole(self, method: str) -> bytes:
+        """Return what ``prepare`` writes to a client of HTTP/1.1 that stays; the response must be here."""
+        if not isinstance(self._content, bytes):
+            raise ValueError("this response is not all here")
+        bodied = may_have_body(method, self.status)
+        headers, _ = self._framed(bodied=bodied, modern=True)
+        head = head_bytes(self.status, self._raw_reason, tuple(headers))
+        return head + self._content if bodied else head
+
+    def _framed(self, *, bodied: bool, modern: bool) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """Return the headers with those that tell where the body ends, and whether its chunks do."""
+        headers = list(self._raw_headers)
+        if bodied and not header_values(self._raw_headers, "content-length"):
+            if self._size is not None:
+                headers.append((b"Content-Length", b"%d" % self._size))
+            elif modern:
+                headers.append((b"Transfer-Encoding", b"chunked"))
+                return headers, True
+        return headers, False
 
 
 def _framed(body: bytes, *, chunked: bool) -> bytes:

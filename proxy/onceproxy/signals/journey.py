@@ -36,7 +36,7 @@ class Journey:
     one whose client has left.
     """
 
-    __slots__ = ("_left", "action", "began", "method", "request_bytes", "route", "span", "took")
+    __slots__ = ("_left", "_token", "action", "began", "method", "request_bytes", "route", "span", "took")
 
     def __init__(self, method: str, span: Span | None, left: Callable[[Journey], None]) -> None:
         self.method = method
@@ -60,12 +60,13 @@ class Journey:
         return perf_counter() - self.began
 
     def __enter__(self) -> Journey:
-        _current.set(self)
+        self._token = _current.set(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _current.reset(self._token)  # a connection serves its next request in the same context
         if isinstance(error, asyncio.CancelledError):
             self._left(self)
         if self.span is not None:

@@ -5,7 +5,7 @@ Errors of the store are counted where the guard meets them, after all that the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from onceproxy.core.attempts import Attempt
@@ -33,6 +33,7 @@ class MeasuredStore:
         self._store = store
         self._recorder = recorder
         self.may_send: Callable[[Claim], bool] = store.may_send
+        self.at_hand: Callable[[Action], Receipt | None] = store.at_hand
         self.watch: Callable[[RequestId], AbstractContextManager[Watch]] = store.watch
 
     async def claim(self, action: Action) -> Claim | Receipt:
@@ -89,6 +90,14 @@ class MeasuredStore:
         """Write an entry that changes no state."""
         try:
             await self._store.note(request_id, note, reason)
+        except StoreUnavailable:
+            self._recorder.store_error("note")
+            raise
+
+    async def note_replays(self, copies: Mapping[RequestId, int]) -> None:
+        """Write an entry for each of these actions."""
+        try:
+            await self._store.note_replays(copies)
         except StoreUnavailable:
             self._recorder.store_error("note")
             raise

@@ -41,6 +41,14 @@ class Signals:
         span.set("http.request.method", method)
         return Journey(method, span, self._left)
 
+    def untraced(self, method: str, route: str, request_bytes: int) -> Journey | None:
+        """Begin the way of a request that is answered as it arrives; None: it is to be traced."""
+        if self._tracer is not None:
+            return None
+        journey = Journey(method if method in METHODS else "_OTHER", None, self._left)
+        journey.arrived(route, request_bytes)
+        return journey
+
     def decided(self, journey: Journey, action: Action, answer: Answer) -> None:
         """Tell what became of a guarded request."""
         decision, outcome = decision_of(answer), outcome_of(answer)

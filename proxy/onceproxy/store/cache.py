@@ -19,6 +19,7 @@ from onceproxy.core.states import State
 FRAME = 1024  # bytes, about, that a receipt takes besides its response
 # An entry takes at most this part of the limit, so that one large answer can't push all others out.
 LARGEST = 8
+AGES = 0.1  # seconds; ages are told in whole ones
 
 Found = TypeVar("Found")
 Hit = Callable[[], None]
@@ -32,11 +33,26 @@ class _Look:
     stale: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Entry:
     receipt: Receipt
     seen: float
     size: int
+    aged: Receipt | None = None  # as it was told last
+    told: float = 0.0
+
+    def now(self, clock: float) -> Receipt:
+        """Return it as it is at a time of the clock, give or take ``AGES``."""
+        if self.aged is None or not 0 <= clock - self.told < AGES:
+            passed = clock - self.seen
+            self.told = clock
+            self.aged = replace(
+                self.receipt,
+                age=self.receipt.age + passed,
+                first_age=self.receipt.first_age + passed,
+                expires_in=self.receipt.expires_in - passed,
+            )
+        return self.aged
 
 
 class ReceiptCache:
@@ -63,17 +79,12 @@ class ReceiptCache:
         """Return the receipt as it is now, or None: only the database knows."""
         entry = self._entries.get(digest)
         if entry is not None:
-            passed = self._clock() - entry.seen
-            if passed < entry.receipt.expires_in:
+            now = self._clock()
+            if now - entry.seen < entry.receipt.expires_in:
                 self._entries.move_to_end(digest)
                 if self._hit is not None:
                     self._hit()
-                return replace(
-                    entry.receipt,
-                    age=entry.receipt.age + passed,
-                    first_age=entry.receipt.first_age + passed,
-                    expires_in=entry.receipt.expires_in - passed,
-                )
+                return entry.now(now)
             self._remove(digest)
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -227,6 +228,10 @@ class PostgresStore:
             self._lease.remember(token, instance, asked + result.resend_left)
         return result
 
+    def at_hand(self, action: Action) -> Receipt | None:
+        """Return the receipt that ``claim`` would return from memory; None: it has to ask the database."""
+        return self._cache.found_by(action) if self._lease.runs() else None
+
     async def _claim(self, action: Action, token: UUID, instance: UUID) -> Claim | Receipt:
         result = await claim(self._connections, action, token, instance, self._new_claims)
         return result if isinstance(result, Claim) else opened_receipt(self._keyring, result)
@@ -338,6 +343,14 @@ class PostgresStore:
             StoreUnavailable: the database is away.
         """
         await self._notes.write(request_id, self._lease.instance, note, reason)
+
+    async def note_replays(self, copies: Mapping[RequestId, int]) -> None:
+        """Write an entry for each of these actions; one try, as for ``note``.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        await self._notes.write_replays(copies, self._lease.instance)
 
     def may_send(self, claim: Claim | None = None) -> bool:
         """Say whether this instance's lease still runs and, given a claim, whether it covers that claim.

@@ -33,9 +33,9 @@ AT_ONCE = 64 * 1024  # bytes of a body that is written together with its head
 class UpstreamSettings:
     """Seconds and bytes. ``response_timeout`` runs from the first byte sent to the last one received.
 
-    ``idle_timeout``: an idle connection is used again, and kept, for that long. ``most_idle``: connections that
-    are kept for one origin; fewer than are busy at once, and each burst connects anew. ``room`` is where the
-    bodies of guarded requests' responses lie.
+    ``idle_timeout``: an idle connection is used again, and kept, for that long. ``most_idle``: so many are
+    kept for one origin; were they fewer than are busy at once, all the others would connect anew each time.
+    ``room`` is where the bodies of guarded requests' responses lie.
     """
 
     connect_timeout: float = 10.0

@@ -1,0 +1,169 @@
+"""Requests that are answered as they arrive, without waking the task that serves their connection.
+
+Only one that is here whole, on a connection where nothing else is under way: so answers keep their order, and
+what has to be waited for is served as ever. Together with ``client_connection`` and ``client_server`` this is
+the only place that knows the library's inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+from aiohttp import HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_writer import StreamWriter
+from aiohttp.streams import EmptyStreamReader, StreamReader
+from aiohttp.web_protocol import ERROR, PayloadAccessError, RequestHandler, _ErrInfo
+
+LARGEST = 64 * 1024  # bytes of a request's body that is looked at
+
+AtOnce = Callable[[Any, RawRequestMessage, bytes], bytes | None]
+"""Returns a whole response to a request of HTTP/1.1 that stays connected, or None where that takes longer."""
+
+
+class PromptHandler(RequestHandler):
+    """The library's protocol, for a handler that knows some answers ``at_once``."""
+
+    at_once: AtOnce | None = None
+
+    async def start(self) -> None:
+        """Serve the requests of the connection in turn, until it closes.
+
+        The library makes a task for each of them, which would not be back for the next one in time.
+        """
+        while not self._force_close:
+            if not self._messages:
+                await self._arrival()
+            if self._answered():
+                continue
+            head, payload = self._messages.popleft()
+            self._make_room()
+            if not await self._serve(head, payload) or not self._goes_on():
+                break
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _arrival(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _make_room(self) -> None:
+        """Let the next one be read that was sent ahead."""
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+
+    async def _serve(self, head: RawRequestMessage | _ErrInfo, payload: StreamReader) -> bool:
+        """Answer one request; return whether the connection can go on."""
+        if self._manager is None or self._request_factory is None or self._request_handler is None:
+            return False  # lost in this moment
+        self._manager.requests_count += 1
+        task = cast("asyncio.Task[None]", self._task_handler or asyncio.current_task())
+        handler = self._request_handler
+        if isinstance(head, _ErrInfo):
+            handler, head = self._make_error_handler(head), ERROR
+        request = self._request_factory(head, payload, self, StreamWriter(self, self._loop), task)
+        try:
+            response, lost = await self._handle_request(request, None, handler)
+            if lost:
+                return False
+            self._keepalive = bool(response.keep_alive)
+            if not payload.is_eof():
+                await self._linger(payload)
+            payload.set_exception(PayloadAccessError())
+        except ConnectionError:
+            return False
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever it is ends this connection, and no other)
+            self.log_exception("Unhandled exception", exc_info=error)
+            self.force_close()
+        finally:
+            del request._task  # else the two would keep one another
+        return True
+
+    async def _linger(self, payload: StreamReader) -> None:
+        """Take what is left of a body that nobody wants, for a while, and close where it goes on and on."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._lingering_time):
+                while not payload.is_eof() and not self._force_close:
+                    await payload.readany()
+        if not payload.is_eof() and not self._force_close:
+            self.close()
+
+    def _goes_on(self) -> bool:
+        if not self._keepalive or self._close or self._force_close:
+            return False
+        self._rest_idle()
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+        return True
+
+    def _rest_idle(self) -> None:
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+
+    def take(self, data: bytes) -> bool:
+        """Parse what has arrived; return whether it was one request and is answered. Else wake who serves."""
+        waiter, self._waiter = self._waiter, None  # woken only if there is something left to serve
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
+        if waiter is None or not self._messages or waiter.done():
+            return False
+        if self._answered():
+            return True
+        waiter.set_result(None)
+        return False
+
+    def _answered(self) -> bool:
+        """Answer the only request that waits, if that can be done at once; return whether it was."""
+        head, payload = self._messages[0]
+        transport = self.transport
+        if (
+            self.at_once is None
+            or len(self._messages) > 1
+            or isinstance(head, _ErrInfo)
+            or head.should_close
+            or head.version != HttpVersion11
+            or not payload.is_eof()
+            or payload.exception() is not None
+            or self._paused
+            or self._upgraded
+            or transport is None
+            or transport.is_closing()
+        ):
+            return False
+        body = _read(payload)
+        answer = None if body is None else self.at_once(self, head, body)
+        if answer is None:
+            return False
+        self._messages.clear()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._manager is not None:
+            self._manager.requests_count += 1
+        self._rest_idle()
+        transport.write(answer)
+        return True
+
+
+def _read(payload: StreamReader) -> bytes | None:
+    """Return a body that is here, and leave it there; None: it is too large."""
+    if isinstance(payload, EmptyStreamReader):
+        return b""
+    if payload._size > LARGEST:
+        return None
+    return b"".join(payload._buffer)
