@@ -82,8 +82,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the library when it is asked for: most who import this package are the proxy itself."""
-    if name in __all__:
-        return getattr(import_module("onceproxy.functions"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # to a type checker, a name that is not there is a mistake
+
+    def __getattr__(name: str) -> Any:
+        """Import the library when it is asked for: most who import this package are the proxy itself."""
+        if name in __all__:
+            return getattr(import_module("onceproxy.functions"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -88,7 +88,7 @@ class Recipe:
     def guarded(self, home: Callable[[], Home]) -> Callable[..., Any]:
         """Return the guarded function."""
         function = self._function
-        if inspect.iscoroutinefunction(function):
+        if _is_async(function):
 
             @functools.wraps(function)
             async def run_async(*args: Any, **kwargs: Any) -> Any:
@@ -144,6 +144,13 @@ class Recipe:
                 f"{self._name} returned a coroutine: define it with `async def` to have it awaited"
             )
         return value
+
+
+def _is_async(function: Any) -> bool:
+    """Say whether calling it gives something to await: also an object whose ``__call__`` is async."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 (not whether it can be called, but how)
+    )
 
 
 def _check(function: Any) -> None:

@@ -96,6 +96,19 @@ async def test_a_copy_that_leaves_leaves_the_call_alone(guard: Guard, key: str) 
     assert await call == await guard.execute("leave", key, slowly) == "done"
 
 
+async def test_an_object_that_is_called_can_be_guarded(guard: Guard, key: str) -> None:
+    class Caller:
+        calls = 0
+
+        async def __call__(self, order: str) -> str:
+            self.calls += 1
+            return order
+
+    caller = Caller()
+    act = guard.once(key="order", name="object")(caller)
+    assert (await act(key), await act(key), caller.calls) == (key, key, 1)
+
+
 def test_other_arguments_under_the_same_key_are_refused(guard: Guard, till: Till, key: str) -> None:
     act = guard.once(key="order", name="reuse", returns=Any)(till.act)
     act(key, 1)

@@ -16,6 +16,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from onceproxy.functions.arguments import bound_arguments, fingerprint
@@ -75,6 +77,35 @@ def test_different_arguments_have_different_fingerprints() -> None:
 )
 def test_the_same_said_otherwise_has_the_same_fingerprint(one: Any, other: Any) -> None:
     assert digest(one) == digest(other)
+
+
+EXACT = st.integers(-(2**53) + 1, 2**53 - 1)  # beyond, an integer has a form of its own, which no float has
+LEAVES = (
+    st.none() | st.booleans() | EXACT | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8"))
+)
+NAMES = st.sampled_from(["a", "$a", "$set", "$int"])
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner),
+    max_leaves=5,
+)
+
+
+@given(JSON, JSON)
+def test_of_any_two_values_only_equal_ones_have_the_same_fingerprint(one: Any, other: Any) -> None:
+    assert (digest(one) == digest(other)) == (strictly(one) == strictly(other))
+
+
+def strictly(value: Any) -> Any:
+    """A value in which True is not 1, as it is to Python and is not to JSON."""
+    match value:
+        case bool():
+            return ("bool", value)
+        case list():
+            return [strictly(item) for item in value]
+        case dict():
+            return {key: strictly(item) for key, item in value.items()}
+    return value
 
 
 def test_the_function_is_part_of_it() -> None:
