@@ -11,6 +11,7 @@ import termios
 from collections.abc import Callable
 from types import TracebackType
 
+END = "\0"  # what is written last to know that all before it has come through: terminals have queues
 PATIENCE = 30.0  # seconds until a test that waits for something gives up
 _CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\r|\n|[^\x1b\r\n]+|\x1b")
 
@@ -58,6 +59,16 @@ class Terminal:
                 self._news.clear()
                 await self._news.wait()
         return self.screen
+
+    async def whole(self) -> str:
+        """Return the output when all that was written so far is there."""
+        os.write(self.program, END.encode())
+        async with asyncio.timeout(PATIENCE):
+            while END not in self.output:
+                self._news.clear()
+                await self._news.wait()
+        self.output = self.output.replace(END, "")
+        return self.output
 
     def __enter__(self) -> Terminal:
         asyncio.get_running_loop().add_reader(self._person, self._read)

@@ -15,23 +15,25 @@ from onceproxy.admin.tally import Tally
 from onceproxy.cli.live import drawn
 from onceproxy.cli.progress import progress, shows_progress
 from onceproxy.terminal import BottomLine, has_colours, is_lively, lines_above
-from terminals import screen_of
+from terminals import END, screen_of
 
 
 @pytest.fixture
 def terminal() -> Iterator[IO[str]]:
     """A stream to a terminal; what is written there is read at the other end."""
     person, program = os.openpty()
-    os.set_blocking(person, False)
     with open(program, "w", encoding="utf-8") as stream, open(person, "rb", buffering=0) as seen:
         stream.seen = seen  # type: ignore[attr-defined]  # for `written`
         yield stream
 
 
 def written(stream: IO[str]) -> str:
+    stream.write(END)
     stream.flush()
-    data: bytes = stream.seen.read(1 << 20) or b""  # type: ignore[attr-defined]
-    return data.decode()
+    data = b""
+    while END.encode() not in data:
+        data += stream.seen.read(1 << 16)  # type: ignore[attr-defined]  # see `terminal`
+    return data.decode().replace(END, "")
 
 
 @pytest.mark.parametrize(
