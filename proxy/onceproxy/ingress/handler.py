@@ -18,7 +18,7 @@ from onceproxy.core.limits import OverLimit
 from onceproxy.core.masking import shown_url
 from onceproxy.core.messages import RawHeaders, Request
 from onceproxy.core.policies import Mode
-from onceproxy.core.problems import Problem, ProblemType, overloaded, upstream_problem
+from onceproxy.core.problems import Problem, ProblemType, upstream_problem
 from onceproxy.core.routes import READ_ONLY, Route, RouteTable
 from onceproxy.core.rules import IdentityRules
 from onceproxy.core.users import EVERYBODY, Login, Users
@@ -32,7 +32,7 @@ from onceproxy.ingress.bodies import ArrivingBody, answer_expectation, body_read
 from onceproxy.ingress.client_connection import ClientConnection, Sent
 from onceproxy.ingress.connect import Connector
 from onceproxy.ingress.identifying import examine_arrived, find_route, passes_by
-from onceproxy.ingress.incoming import Incoming, Refused, read_connect, read_request
+from onceproxy.ingress.incoming import Incoming, Refused, problem_of, read_connect, read_request
 from onceproxy.ingress.interim import InterimRelay
 from onceproxy.ingress.judging import Judge
 from onceproxy.ingress.logins import Logins
@@ -115,11 +115,12 @@ class Handler:
             if incoming.for_us:
                 return answer_ourselves(request)
             with self._signals.journey(incoming.request) as journey:
-                return await self._treated(request, incoming, rules, recall, journey)
-        except Refused as refused:
-            return self._refused(refused.problem)
-        except OverLimit as over:
-            return self._refused(overloaded(over))
+                try:
+                    return await self._treated(request, incoming, rules, recall, journey)
+                except (Refused, OverLimit) as refused:  # of which its trace must not say that it failed
+                    return self._refused(problem_of(refused))
+        except (Refused, OverLimit) as refused:
+            return self._refused(problem_of(refused))
         except Exception:
             self._signals.failed()
             raise

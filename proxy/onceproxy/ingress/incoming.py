@@ -10,9 +10,10 @@ from aiohttp.http_parser import RawRequestMessage
 
 from onceproxy.core.forwards import BadForwards, forwards_left, one_less
 from onceproxy.core.hygiene import UNSTRIPPABLE, connection_options, forwardable
+from onceproxy.core.limits import OverLimit
 from onceproxy.core.messages import Origin, RawHeaders, Request, header_values
 from onceproxy.core.policies import Mode
-from onceproxy.core.problems import Problem, ProblemType
+from onceproxy.core.problems import Problem, ProblemType, overloaded
 from onceproxy.core.users import Login
 from onceproxy.core.via import via_line, went_through
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
@@ -39,6 +40,11 @@ class Refused(Exception):
     def __init__(self, kind: ProblemType, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
         self.problem = Problem(kind, f"{detail} Nothing was sent.", retry_after=retry_after)
+
+
+def problem_of(refused: Refused | OverLimit) -> Problem:
+    """Return what a client is told that goes no further."""
+    return overloaded(refused) if isinstance(refused, OverLimit) else refused.problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,13 +58,17 @@ def outcome_of(answer: Answer) -> str:
     return STORED_LATER if state is State.CLAIMED else state.value
 
 
+def status_of(answer: Answer) -> int:
+    """Return the status that the client gets."""
+    if answer.response is not None:
+        return answer.response.status
+    assert answer.problem is not None
+    return answer.problem.type.status
+
+
 def log_decision(journey: Journey, action: Action, answer: Answer, decision: str, outcome: str) -> None:
     """Write the one line that says what became of a guarded request. Never bodies, never secrets."""
-    response, problem = answer.response, answer.problem
-    if response is not None:
-        status: int | None = response.status
-    else:
-        status = problem.type.status if problem is not None else None
+    response = answer.response
     _write(
         journey,
         action,
@@ -72,7 +76,7 @@ def log_decision(journey: Journey, action: Action, answer: Answer, decision: str
         outcome=outcome,
         reason=answer.reason,
         state=answer.state.value if answer.state is not None else None,
-        status=status,
+        status=status_of(answer),
         attempt=answer.attempt,
         response_bytes=response.body.size if response is not None and answer.stream is None else None,
     )

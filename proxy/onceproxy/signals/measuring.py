@@ -132,6 +132,7 @@ class MeasuredExecute:
             if stage.span is not None:
                 stage.span.set("http.response.status_code", attempt.status)
                 stage.span.set("onceproxy.phase", attempt.phase.value)
-                stage.span.set("error.type", attempt.failure and attempt.failure.value)
+                if attempt.failure is not None:
+                    stage.span.failed(attempt.failure.value)
         self._recorder.upstream_took(journey.route if journey is not None else "", stage.seconds)
         return attempt

@@ -60,11 +60,15 @@ class OtelSpan:
         kept = tuple(line for line in headers if line[0].lower() not in _CARRIERS)
         return kept + tuple((name.encode("ascii"), value.encode("ascii")) for name, value in ours.items())
 
+    def failed(self, kind: str) -> None:
+        """Mark it as a failure."""
+        self._span.set_attribute("error.type", kind)
+        self._span.set_status(StatusCode.ERROR)
+
     def end(self, error: BaseException | None = None) -> None:
         """End it."""
         if error is not None:
-            self._span.set_attribute("error.type", type(error).__name__)
-            self._span.set_status(StatusCode.ERROR)
+            self.failed(type(error).__name__)
         self._span.end()
 
 

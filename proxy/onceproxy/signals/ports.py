@@ -88,6 +88,10 @@ class Span(Protocol):
         """Return headers by which the next one on the way goes on with this trace."""
         ...
 
+    def failed(self, kind: str) -> None:
+        """Mark it as a failure, of a kind that is named in a word."""
+        ...
+
     def end(self, error: BaseException | None = None) -> None:
         """End it, for ``error`` if there is one: what it says is not told, only its kind."""
         ...

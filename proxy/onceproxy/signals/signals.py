@@ -17,12 +17,16 @@ from onceproxy.signals.deciding import (
     log_decision,
     log_left,
     outcome_of,
+    status_of,
 )
 from onceproxy.signals.journey import Journey, Stage
 from onceproxy.signals.ports import NoRecorder, Recorder, Span, Tracer
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that spans are named for; clients may think of others without end."""
+
+FAILURE = 500
+"""The least status that marks a trace as failed: what OpenTelemetry's conventions say of servers."""
 
 
 class Signals:
@@ -61,8 +65,7 @@ class Signals:
             _describe(span, journey, decision, outcome)
             span.set("onceproxy.reason", answer.reason)
             span.set("onceproxy.attempt", answer.attempt)
-            status = answer.response.status if answer.response is not None else None
-            span.set("http.response.status_code", problem.type.status if problem is not None else status)
+            _end(span, status_of(answer), outcome)
 
     def refused(self, problem: Problem) -> None:
         """Tell that a request was refused before there was an action."""
@@ -79,7 +82,7 @@ class Signals:
         self._recorder.request(journey.route, PASS, outcome, journey.seconds)
         if journey.span is not None:
             _describe(journey.span, journey, PASS, outcome)
-            journey.span.set("http.response.status_code", status)
+            _end(journey.span, status, outcome)
 
     def _left(self, journey: Journey) -> None:
         self._recorder.request(journey.route, LEFT, CLIENT_LEFT, journey.seconds)
@@ -87,6 +90,12 @@ class Signals:
             log_left(journey, journey.action)
         if journey.span is not None:
             _describe(journey.span, journey, LEFT, CLIENT_LEFT)
+
+
+def _end(span: Span, status: int, outcome: str) -> None:
+    span.set("http.response.status_code", status)
+    if status >= FAILURE:
+        span.failed(outcome)
 
 
 def _describe(span: Span, journey: Journey, decision: str, outcome: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 from structlog.testing import capture_logs
 
 from onceproxy.config.model import Settings
@@ -48,6 +48,7 @@ async def traced(database_url: str, tmp_path: Path) -> AsyncIterator[Traced]:
             "admin": {"listen": "127.0.0.1:0"},
             "database": database_url,
             "data_dir": str(tmp_path / "data"),
+            "limits": {"request_body": "4KiB"},
         }
     )
     proxy = await start(settings, tracer=OtelTracer(provider))
@@ -171,12 +172,26 @@ async def test_an_outcome_that_nobody_knows_is_told_with_its_evidence(
     await post(traced.proxy.url, f"{upstream.url}/pay", KEY)
 
     spans = traced.spans()
-    assert (spans["POST default"].attributes or {})["onceproxy.outcome"] == "in_doubt"
+    root = spans["POST default"]
+    assert (root.attributes or {})["onceproxy.outcome"] == "in_doubt"
+    assert (root.attributes or {})["error.type"] == "in_doubt"
+    assert {root.status.status_code, spans["upstream"].status.status_code} == {StatusCode.ERROR}
     assert (spans["complete"].attributes or {})["onceproxy.outcome"] == "in_doubt"
     assert dict(spans["upstream"].attributes or {}) == {
         "onceproxy.phase": "sent",
         "error.type": "connection-lost",
     }
+
+
+async def test_a_refusal_is_no_failure(traced: Traced, upstream: Upstream) -> None:
+    await post(traced.proxy.url, f"{upstream.url}/pay", f"Idempotency-Key: {256 * 'k'}")
+    await post(traced.proxy.url, f"{upstream.url}/pay", "Idempotency-Key: k2", body=b"x" * 5000)
+    await post(traced.proxy.url, f"{upstream.url}/pay", KEY, body=b"one")
+    await post(traced.proxy.url, f"{upstream.url}/pay", KEY, body=b"another")
+
+    roots = [span for span in traced.exporter.get_finished_spans() if span.kind is SpanKind.SERVER]
+    assert len(roots) == 4
+    assert {span.status.status_code for span in roots} == {StatusCode.UNSET}
 
 
 async def test_no_secret_is_in_a_span(traced: Traced, upstream: Upstream) -> None:
