@@ -79,6 +79,10 @@ class RawResponse(web.StreamResponse):
         if close:
             self.force_close()
 
+    def told(self) -> tuple[RawHeaders, bytes | AsyncGenerator[bytes, None]]:
+        """Return the header lines and the content, for who writes them elsewhere."""
+        return self._raw_headers, self._content
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write the whole response. A body that is cut cuts the client's connection, so that it can tell."""
         writer = request._payload_writer
