@@ -2,7 +2,7 @@
 
 A template has places ``{parameter}`` and ``{parameter.name}``, and text around them. A name is an attribute,
 a member of a dict, or a number that counts in a list or tuple; one that begins with ``_`` is no name. Nothing
-is called and nothing is evaluated.
+is evaluated, and nothing called but what an attribute itself does.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def key_text(key: Any, what: str = "the key") -> str:
         case Enum():
             return key_text(key.value, what)
         case str() if key:
+            if any("\ud800" <= character <= "\udfff" for character in key):
+                raise BadKey(f"{what} is no Unicode: it holds half of a surrogate pair")
             return str(key)
         case str():
             raise BadKey(f"{what} is empty: calls without a key would all be one action")

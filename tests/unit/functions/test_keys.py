@@ -53,7 +53,7 @@ def test_a_key_is_read_from_the_arguments(expression: Any, order: Any, key: str)
     assert key_of(expression, order) == key
 
 
-@pytest.mark.parametrize("order", [None, "", True, 1.5, b"x", [], (), ("a", None), object()])
+@pytest.mark.parametrize("order", [None, "", "\ud800", True, 1.5, b"x", [], (), ("a", None), object()])
 def test_what_is_no_key_is_refused(order: Any) -> None:
     with pytest.raises(BadKey):
         key_of("order", order)
