@@ -27,10 +27,10 @@ from onceproxy.ingress.authority import Authority
 from onceproxy.ingress.leaves import LeafCerts
 from onceproxy.ingress.listener import Listener
 from onceproxy.listening import listen
+from onceproxy.signals import watching
 from onceproxy.signals.measuring import MeasuredExecute, MeasuredStore
 from onceproxy.signals.ports import Tracer
 from onceproxy.signals.signals import Signals
-from onceproxy.signals.watching import LevelWatch
 from onceproxy.store.periodic import Periodic
 from onceproxy.store.postgres import PostgresStore
 from onceproxy.store_setup import guard_limits, keyring_of, open_store, spool_of
@@ -204,7 +204,9 @@ async def start(
         # Before the first copy comes, and after nobody can come any more.
         await draining.start()
         parts.push_async_callback(draining.stop)
-        levels = LevelWatch(store.doubts, spool.depth, metrics.levels, metrics.requests)
+        levels = watching.LevelWatch(
+            store.doubts, spool.depth, metrics.levels, metrics.requests, every=watching.EVERY
+        )
         await levels.start()
         parts.push_async_callback(levels.stop)
         listener = Listener(

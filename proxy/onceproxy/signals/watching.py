@@ -41,7 +41,7 @@ class LevelWatch:
         gauges: Gauges,
         recorder: Recorder,
         *,
-        every: float = EVERY,
+        every: float,
     ) -> None:
         self._doubts = doubts
         self._spool = spool

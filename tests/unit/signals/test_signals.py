@@ -181,7 +181,7 @@ async def test_what_can_not_be_looked_at_stands_as_it_was(recorded: Recorded) ->
         return 2, 512
 
     levels = Levels()
-    await LevelWatch(away, spooled, levels, recorded).run_once()
+    await LevelWatch(away, spooled, levels, recorded, every=3600.0).run_once()
 
     assert levels.told == [(2, 512)]
     assert recorded.told == [("store error", "count")]
