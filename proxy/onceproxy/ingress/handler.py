@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-import structlog
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 
 from onceproxy.core.actions import action_of
-from onceproxy.core.attempts import NOTHING_SENT, SendFailed
-from onceproxy.core.hygiene import not_ours
 from onceproxy.core.identity import BadKey, MissingKey
 from onceproxy.core.limits import OverLimit
-from onceproxy.core.masking import shown_url
-from onceproxy.core.messages import RawHeaders, Request
+from onceproxy.core.messages import Request
 from onceproxy.core.policies import Mode
-from onceproxy.core.problems import Problem, ProblemType, upstream_problem
-from onceproxy.core.routes import READ_ONLY, Route, RouteTable
+from onceproxy.core.problems import Problem, ProblemType
+from onceproxy.core.routes import Route, RouteTable
 from onceproxy.core.rules import IdentityRules
 from onceproxy.core.users import EVERYBODY, Login, Users
 from onceproxy.core.verdicts import Verdict
@@ -28,7 +24,7 @@ from onceproxy.guard.capture import Capture
 from onceproxy.guard.guard import Guard
 from onceproxy.guard.room import ENDLESS, Room
 from onceproxy.ingress.asked_of_us import answer_ourselves
-from onceproxy.ingress.bodies import ArrivingBody, answer_expectation, body_read_before, broken_off, read_body
+from onceproxy.ingress.bodies import read_body
 from onceproxy.ingress.client_connection import ClientConnection, Sent
 from onceproxy.ingress.connect import Connector
 from onceproxy.ingress.identifying import examine_arrived, find_route, passes_by
@@ -36,21 +32,15 @@ from onceproxy.ingress.incoming import Incoming, Refused, problem_of, read_conne
 from onceproxy.ingress.interim import InterimRelay
 from onceproxy.ingress.judging import Judge
 from onceproxy.ingress.logins import Logins
-from onceproxy.ingress.ports import OpenResponse, Outbound
+from onceproxy.ingress.passing import Passing
+from onceproxy.ingress.ports import Outbound
 from onceproxy.ingress.recalling import Recall
 from onceproxy.ingress.replaying import Copy
-from onceproxy.ingress.responses import (
-    HandedOver,
-    ProblemResponse,
-    RawResponse,
-    answer_response,
-)
+from onceproxy.ingress.responses import ProblemResponse, answer_response
 from onceproxy.ingress.targets import Mount
 from onceproxy.ingress.tunnels import Tunnels
-from onceproxy.signals.journey import IDENTITY, UPSTREAM, Journey, Stage
+from onceproxy.signals.journey import IDENTITY, Journey, Stage
 from onceproxy.signals.signals import Signals
-
-log = structlog.get_logger("onceproxy.ingress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +72,7 @@ class Handler:
         signals: Signals | None = None,
     ) -> None:
         self._guard = guard
-        self._outbound = outbound
         self._connector = connector
-        self._tunnels = tunnels
         self._credential = credential
         self._rules = rules
         self._logins = Logins(rules.users)
@@ -93,6 +81,7 @@ class Handler:
         self._judge = Judge()
         self._signals = signals or Signals()
         self._recall = Recall(guard, self._signals)
+        self._passing = Passing(outbound, tunnels, self._judge, self._signals, via)
 
     def follow(self, rules: IngressRules) -> None:
         """Treat the requests that come from now on by other rules; those under way keep theirs."""
@@ -151,7 +140,7 @@ class Handler:
             route = await find_route(rules.routes, replace(incoming.request, body=body))
         route = route.asked_for(incoming.mode)
         if route.policy.mode is Mode.OFF:
-            return await self._pass_through(request, incoming, body, route, journey)
+            return await self._passing.through(request, incoming, body, route, journey)
         if body is None and route.needs_body(incoming.request):
             body = await read_body(request, rules.request_body, self._room)
         read = incoming
@@ -159,12 +148,12 @@ class Handler:
             read = replace(incoming, request=replace(incoming.request, body=body))
         verdict = await self._judge.verdict(route, read)
         if not verdict.action:
-            return await self._pass_through(
+            return await self._passing.through(
                 request, incoming, body, route, journey, learn=verdict.lists_tools
             )
         if body is None:
             if passes_by(incoming.request, route.identity):
-                return await self._pass_through(request, incoming, None, route, journey)
+                return await self._passing.through(request, incoming, None, route, journey)
             body = await read_body(request, rules.request_body, self._room)
         return await self._guarded(request, incoming, body, route, verdict, recall, journey)
 
@@ -196,7 +185,7 @@ class Handler:
         except MissingKey as error:
             return self._not_sent(ProblemType.MISSING_KEY, error, route)
         if examined is None:
-            return await self._pass_through(request, incoming, body, route, journey)
+            return await self._passing.through(request, incoming, body, route, journey)
         outgoing = examined.outgoing
         credential = self._credential(route.sent_as(whole), route.identity)
         action = action_of(
@@ -213,7 +202,7 @@ class Handler:
         with InterimRelay(request, self._via).open() as interim:
             answer = await self._guard.once(copy.marked(action), route.sent_as(outgoing), interim)
         self._signals.decided(journey, action, answer)
-        via = self._told_via("1.1")
+        via = () if self._via is None else via_line("1.1", self._via)
         if answer.replayed and copy.says_all:
             recall.keep(request, body, action, answer, via)
         return answer_response(await copy.answered(answer), via=via)
@@ -222,96 +211,3 @@ class Handler:
         problem = Problem(kind, f"{error}. Nothing was sent.", route=route.name)
         self._signals.refused(problem)
         return ProblemResponse(problem)
-
-    async def _pass_through(
-        self,
-        request: web.BaseRequest,
-        incoming: Incoming,
-        early: Capture | None,
-        route: Route,
-        journey: Journey,
-        *,
-        learn: bool = False,
-    ) -> web.StreamResponse:
-        """Send a request on as it arrives; ``early`` is its body where it had to be read to tell.
-
-        ``learn``: its answer may say what tools there are.
-        """
-        if incoming.upgrade is None:
-            return await self._relayed(request, incoming, early, route, journey, learn=learn)
-        with self._tunnels.one("upgrade"):
-            return await self._relayed(request, incoming, early, route, journey, learn=learn)
-
-    async def _relayed(
-        self,
-        request: web.BaseRequest,
-        incoming: Incoming,
-        early: Capture | None,
-        route: Route,
-        journey: Journey,
-        *,
-        learn: bool,
-    ) -> web.StreamResponse:
-        journey.arrived(route.name)
-        outgoing, arriving = route.sent_as(incoming.request), None
-        sent = Sent.READ if request.method in READ_ONLY else Sent.UNGUARDED
-        cast(ClientConnection, request.protocol).sent = sent
-        body: bytes | AsyncIterator[bytes] | None = None
-        length = None
-        if early is not None:
-            body, length = body_read_before(request, early)
-        elif request.can_read_body:
-            arriving = ArrivingBody(request)
-            whole, length = arriving.whole(), arriving.length
-            body = arriving.pieces() if whole is None else whole
-            await answer_expectation(request)
-        try:
-            with InterimRelay(request, self._via).open() as interim, Stage(UPSTREAM, journey) as sending:
-                response = await self._outbound.open(
-                    sending.traced(outgoing),
-                    body=body,
-                    length=length,
-                    upgrade=incoming.upgrade,
-                    interim=interim,
-                )
-        except SendFailed as failed:
-            if request.content.exception() is not None:  # the upstream is not to blame
-                return broken_off(request, arriving)
-            url = shown_url(outgoing, route.identity.secrets)
-            log.info("pass-through-failed", url=url, failure=failed.failure.value)
-            problem = upstream_problem(failed.attempt())
-            if failed.phase not in NOTHING_SENT:
-                problem = replace(problem, detail=f"{problem.detail}. {sent.value}")
-            self._signals.passed(journey, sending, problem.type.status, problem)
-            return ProblemResponse(problem)
-        self._signals.passed(journey, sending, response.status)
-        if response.status == 101 and incoming.upgrade is not None:
-            await self._tunnels.upgraded(
-                request, response, incoming.upgrade, self._told_via(response.version)
-            )
-            return HandedOver()
-        content: bytes | AsyncGenerator[bytes, None]
-        if learn:
-            content = self._judge.overhear(incoming, response.headers, _chunks(response))
-        else:
-            content = _chunks(response) if response.whole is None else response.whole
-        return RawResponse(
-            response.status,
-            response.reason,
-            not_ours(response.headers) + self._told_via(response.version),
-            content,
-            response.content_length,
-            ended=response.aclose,
-        )
-
-    def _told_via(self, version: str) -> RawHeaders:
-        """Return what is added to a response that came in ``version``."""
-        return () if self._via is None else via_line(version, self._via)
-
-
-async def _chunks(response: OpenResponse) -> AsyncGenerator[bytes, None]:
-    try:
-        async for chunk in response.chunks():
-            yield chunk
-    finally:
-        await response.aclose()
