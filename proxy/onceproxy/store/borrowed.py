@@ -79,14 +79,14 @@ class _Driver:
         self, name: str, *values: object, timeout: float, reserved: bool = False
     ) -> asyncpg.Record | None:
         """Run a statement."""
-        return await self._first(sql(name), values)
+        return await self._first(name, values)
 
     @asynccontextmanager
     async def transaction(self, timeout: float) -> AsyncIterator[Run]:
         """Give what runs statements."""
-        yield lambda name, *values: self._first(sql(name), values)
+        yield lambda name, *values: self._first(name, values)
 
-    async def _first(self, text: str, values: tuple[object, ...]) -> asyncpg.Record | None:
+    async def _first(self, name: str, values: tuple[object, ...]) -> asyncpg.Record | None:
         raise NotImplementedError
 
 
@@ -96,8 +96,8 @@ class _Asyncpg(_Driver):
             raise _none("async with connection.transaction():")
         self._connection = connection
 
-    async def _first(self, text: str, values: tuple[object, ...]) -> asyncpg.Record | None:
-        row: asyncpg.Record | None = await self._connection.fetchrow(text, *values)
+    async def _first(self, name: str, values: tuple[object, ...]) -> asyncpg.Record | None:
+        row: asyncpg.Record | None = await self._connection.fetchrow(sql(name), *values)
         return row
 
     def savepoint(self) -> AbstractAsyncContextManager[object]:
@@ -115,17 +115,17 @@ class _Psycopg(_Driver):
         """Return it, in a transaction: where the connection begins them by itself, in one that begins now."""
         lent = cls(connection)
         if not connection.autocommit:
-            await lent._first(sql("ping"), ())
+            await lent._first("ping", ())
         _check_psycopg(connection)
         return lent
 
-    async def _first(self, text: str, values: tuple[object, ...]) -> asyncpg.Record | None:
+    async def _first(self, name: str, values: tuple[object, ...]) -> asyncpg.Record | None:
         rows = sys.modules["psycopg.rows"]
         # Raw: our statements have $1, as Postgres itself does.
         async with sys.modules["psycopg"].AsyncRawCursor(
             self._connection, row_factory=rows.dict_row
         ) as cursor:
-            await cursor.execute(text, _arrays(values))
+            await cursor.execute(sql(name), _arrays(values))
             return cast("asyncpg.Record | None", await cursor.fetchone())
 
     def savepoint(self) -> AbstractAsyncContextManager[object]:
@@ -137,13 +137,13 @@ class _BlockingPsycopg(_Driver):
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         if not connection.autocommit:
-            connection.execute("SELECT 1")
+            connection.execute(sql("ping"))
         _check_psycopg(connection)
 
-    async def _first(self, text: str, values: tuple[object, ...]) -> asyncpg.Record | None:
+    async def _first(self, name: str, values: tuple[object, ...]) -> asyncpg.Record | None:
         rows = sys.modules["psycopg.rows"]
         with sys.modules["psycopg"].RawCursor(self._connection, row_factory=rows.dict_row) as cursor:
-            cursor.execute(text, _arrays(values))
+            cursor.execute(sql(name), _arrays(values))
             return cast("asyncpg.Record | None", cursor.fetchone())
 
     @asynccontextmanager
