@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from onceproxy.config.address import Address
 from onceproxy.config.fields import Many, Section
 from onceproxy.config.given_secrets import check_variable, given_secret
 from onceproxy.config.values import check_mount_url, read_path_or_none
@@ -53,6 +55,12 @@ class HookSection(Section):
     events: Annotated[Many[Annotated[NoticeKind, Field(strict=False)]], AfterValidator(_check_events)] = (
         Field(tuple(NoticeKind), description="What it is told of.")
     )
+
+
+def goes_in_clear(section: HookSection) -> bool:
+    """Say whether others can read on the way what a hook is told: it is no https, and not on this machine."""
+    parts = urlsplit(section.url)
+    return parts.scheme == "http" and not Address(parts.hostname or "", parts.port or 80).is_loopback
 
 
 class BadSecret(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from onceproxy.config.hooks import goes_in_clear
 from onceproxy.config.model import Settings
 from onceproxy.config.routing import OWN, route_table
 from onceproxy.config.unreached import unreached
@@ -27,4 +28,10 @@ def warnings(settings: Settings) -> Iterator[str]:
                 "all that it matches; put the narrower one first"
             )
         # A route of the file that takes the place of a preset's is what the order is for.
+    for at, hook in enumerate(settings.hooks):
+        if goes_in_clear(hook):
+            yield (
+                f"hooks[{at}].url begins with http://, so whoever is on the way reads what is told, though "
+                "nobody can change it; take https"
+            )
     yield from unreached(settings)

@@ -9,6 +9,7 @@ import pytest
 from onceproxy.config.hooks import read_secrets
 from onceproxy.config.load import ConfigError, load
 from onceproxy.config.model import Settings
+from onceproxy.config.warnings import warnings
 from onceproxy.core.addresses import parse_address
 from onceproxy.core.egress import Way
 from onceproxy.core.notices import NoticeKind
@@ -92,3 +93,19 @@ def test_links_lead_to_where_people_reach_the_admin_listener() -> None:
     assert receipts_url(loaded(""), "http://127.0.0.1:8889") == "http://127.0.0.1:8889/receipts"
     public = loaded("admin: {url: 'https://once.corp.example/'}")
     assert receipts_url(public, "http://127.0.0.1:8889") == "https://once.corp.example/receipts"
+
+
+def test_what_goes_in_clear_is_warned_of() -> None:
+    hooks = ", ".join(
+        f"{{url: '{url}', secret_env: SECRET}}"
+        for url in (
+            "http://127.0.0.1:9000/x",
+            "http://hooks.corp.example/xyzzy",
+            "https://hooks.corp.example/xyzzy",
+        )
+    )
+
+    [warning] = warnings(loaded(f"hooks: [{hooks}]"))
+
+    assert "hooks[1].url begins with http://" in warning
+    assert "xyzzy" not in warning
