@@ -135,10 +135,14 @@ def test_a_bar_is_on_a_terminal_only_and_gone_at_the_end(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(sys, "stderr", terminal)
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", file)
     with progress("receipts looked at") as tell:
         for done in (0, 500, 1500):
             tell(done, 1000)
+            print(done)
 
+    assert file.getvalue() == "0\n500\n1500\n"
     output = written(terminal)
     assert "1,500 receipts looked at" in output
     assert "100%" in output

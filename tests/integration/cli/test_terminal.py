@@ -85,6 +85,8 @@ async def test_a_line_stays_below_the_log_and_goes_at_the_end(
     assert all(re.match(r"\d{4}-\d\d-\d\dT\S+Z \[info ", row) for row in decisions)
     assert all(row.endswith(f"url={upstream.url}/pay") for row in decisions)
     assert not any("requests" in row for row in shown[:-1])
+    # Whoever writes takes the line away first, that nothing of a longer one stays behind.
+    assert len(re.findall(r"\r\x1b\[2K[^\r\n]*\] .{0,9}decision ", output)) == 2
     assert not any("requests" in row for row in last)
     assert bool(COLOURS.search(output)) is not ("NO_COLOR" in environment)
 
