@@ -31,7 +31,7 @@ LENGTH = 8  # bytes of a part's length
 
 def pack(parts: Iterable[bytes]) -> bytes:
     """Join parts so that no two lists of parts give the same bytes: each behind its length (8 bytes)."""
-    return b"".join(len(part).to_bytes(LENGTH, "big") + part for part in parts)
+    return b"".join([len(part).to_bytes(LENGTH, "big") + part for part in parts])
 
 
 def unpack(data: bytes) -> list[bytes] | None:

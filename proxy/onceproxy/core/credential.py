@@ -14,7 +14,7 @@ from typing import Any, cast
 import http_sf
 
 from onceproxy.core.canonical import pack
-from onceproxy.core.messages import RawHeaders, header_values
+from onceproxy.core.messages import RawHeaders, has_line, header_values
 from onceproxy.core.rules import IdentityRules, Place, Source
 
 CREDENTIAL_HEADERS = frozenset(
@@ -49,6 +49,8 @@ def carries_credential(name: bytes) -> bool:
 
 def is_for_connection(headers: RawHeaders) -> bool:
     """Say whether a credential may be taken for all that follows on its connection (RFC 4559 §6, NTLM)."""
+    if not has_line(headers, b"authorization"):
+        return False
     schemes = (value.strip().partition(b" ")[0].lower() for value in header_values(headers, "authorization"))
     return any(scheme in (b"negotiate", b"ntlm") for scheme in schemes)
 

@@ -15,7 +15,7 @@ from onceproxy.core.contents import MULTIPART_FORM, Content, is_json
 from onceproxy.core.graphql_requests import asked_for
 from onceproxy.core.json_members import canonical_members
 from onceproxy.core.jsonrpc import canonical_calls
-from onceproxy.core.messages import Request, header_values
+from onceproxy.core.messages import Request, has_none, header_values
 from onceproxy.core.pairs import array_or_name, chosen_names, ordered, split_pairs
 from onceproxy.core.rules import ALL, BodyForm, BodyRules, FingerprintRules, Selection
 
@@ -34,6 +34,8 @@ TELLING = frozenset(
 )
 """Headers that always count where they are there: without them, different things that are asked for would be
 one action."""
+
+_TELLING = frozenset(name.encode("ascii") for name in TELLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,10 @@ def canonical_form(
 
 
 def _headers(request: Request, rules: FingerprintRules) -> Iterator[bytes]:
-    there = {name.lower().decode("latin-1") for name, _ in request.headers}
-    for name in sorted({name.lower() for name in rules.headers} | (TELLING & there)):
+    chosen = {name.lower() for name in rules.headers}
+    if not has_none(request.headers, _TELLING):
+        chosen |= TELLING & {name.lower().decode("latin-1") for name, _ in request.headers}
+    for name in sorted(chosen):
         yield pack([name.encode("ascii"), *(value.strip() for value in header_values(request.headers, name))])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from onceproxy.core.messages import RawHeaders, Response, header_values, may_have_body
+from onceproxy.core.messages import RawHeaders, Response, has_none, header_values, may_have_body
 
 HOP_BY_HOP = frozenset(
     {
@@ -23,6 +23,7 @@ HOP_BY_HOP = frozenset(
 
 # Made anew by the writer of the forwarded message, or answered by us.
 _REWRITTEN = frozenset({b"host", b"content-length", b"expect"})
+_STAYING = HOP_BY_HOP | _REWRITTEN
 
 OUR_PREFIX = b"onceproxy-"
 
@@ -43,6 +44,7 @@ UNSTRIPPABLE = frozenset(
 _COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
 # Nor may it move one client of MCP into the session of another.
 NEVER_STORED = _COOKIES | {b"www-authenticate", b"mcp-session-id"}
+_NEVER_BUT_COOKIES = NEVER_STORED - _COOKIES
 
 
 def connection_options(headers: RawHeaders) -> frozenset[bytes]:
@@ -58,8 +60,10 @@ def end_to_end(headers: RawHeaders) -> RawHeaders:
 
     ``Content-Length`` stays, nominated or not: a message whose length could be stripped could be split.
     """
+    if has_none(headers, HOP_BY_HOP):
+        return headers
     dropped = _nominated(headers)
-    return tuple(line for line in headers if line[0].lower() not in dropped)
+    return tuple([line for line in headers if line[0].lower() not in dropped])
 
 
 def _nominated(headers: RawHeaders) -> frozenset[bytes]:
@@ -73,23 +77,28 @@ def forwardable(headers: RawHeaders) -> RawHeaders:
 
     Besides the hop-by-hop ones, those that the writer makes anew and those that speak to us are left out.
     """
-    dropped = _nominated(headers) | _REWRITTEN
+    options = connection_options(headers)
+    dropped = _STAYING if not options else _STAYING | options
     return tuple(
-        line
-        for line in headers
-        if (name := line[0].lower()) not in dropped and not name.startswith(OUR_PREFIX)
+        [
+            line
+            for line in headers
+            if (name := line[0].lower()) not in dropped and not name.startswith(OUR_PREFIX)
+        ]
     )
 
 
 def not_ours(headers: RawHeaders) -> RawHeaders:
     """Return a response's headers without those in which only we speak: an upstream's would be believed."""
-    return tuple(line for line in headers if not line[0].lower().startswith(OUR_PREFIX))
+    return tuple([line for line in headers if not line[0].lower().startswith(OUR_PREFIX)])
 
 
 def storable(headers: RawHeaders, *, keep_cookies: bool = False) -> RawHeaders:
     """Return the headers of a response that may be kept in a receipt."""
-    dropped = NEVER_STORED - _COOKIES if keep_cookies else NEVER_STORED
-    return tuple(line for line in headers if line[0].lower() not in dropped)
+    dropped = _NEVER_BUT_COOKIES if keep_cookies else NEVER_STORED
+    if has_none(headers, dropped):
+        return headers
+    return tuple([line for line in headers if line[0].lower() not in dropped])
 
 
 def replayable(response: Response, method: str) -> bool:

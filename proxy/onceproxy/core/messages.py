@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -153,6 +152,10 @@ class Request:
     body: Body = EMPTY_BODY
     client_certificate: str | None = None
 
+    def with_body(self, body: Body) -> Request:
+        """Return the same request with a body."""
+        return Request(self.method, self.origin, self.target, self.headers, body, self.client_certificate)
+
     @property
     def path(self) -> bytes:
         """The target up to the query."""
@@ -195,29 +198,48 @@ def lines_end(head: bytes, lines: int) -> bool:
 
 def header_values(headers: RawHeaders, name: str) -> list[bytes]:
     """Return the values of all header lines called ``name`` (any case), in order."""
-    found = _by_name(headers).get(_key(name))
-    return list(found) if found else []
+    latest = _latest
+    by_name = latest[1] if latest[0] is headers else _index(headers)
+    found = by_name.get(_KEYS.get(name) or _key(name))
+    return found.copy() if found else []
 
 
-@lru_cache(maxsize=1024)
+def has_none(headers: RawHeaders, names: frozenset[bytes]) -> bool:
+    """Say whether no header line has one of these names, which are in lower case."""
+    latest = _latest
+    return (latest[1] if latest[0] is headers else _index(headers)).keys().isdisjoint(names)
+
+
+def has_line(headers: RawHeaders, name: bytes) -> bool:
+    """Say whether a header line is called ``name``, which is in lower case; for who asks nothing else."""
+    return name in [line[0].lower() for line in headers]
+
+
+_KEYS: dict[str, bytes] = {}
+
+
 def _key(name: str) -> bytes:
-    return name.lower().encode("ascii")
+    key = name.lower().encode("ascii")
+    if len(_KEYS) < 1024:
+        _KEYS[name] = key
+    return key
 
 
 _latest: tuple[RawHeaders, dict[bytes, list[bytes]]] = ((), {})
 
 
-def _by_name(headers: RawHeaders) -> dict[bytes, list[bytes]]:
+def _index(headers: RawHeaders) -> dict[bytes, list[bytes]]:
     """Return the values by lower-case name.
 
     One message is asked for many names in a row, so the last one is remembered: with its headers, so that
     no others can take their place in memory, and as one value, as threads ask as well.
     """
     global _latest
-    latest = _latest
-    if latest[0] is not headers:
-        by_name: dict[bytes, list[bytes]] = {}
-        for name, value in headers:
-            by_name.setdefault(name.lower(), []).append(value)
-        latest = _latest = (headers, by_name)
-    return latest[1]
+    by_name: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if (key := name.lower()) in by_name:
+            by_name[key].append(value)
+        else:
+            by_name[key] = [value]
+    _latest = (headers, by_name)
+    return by_name

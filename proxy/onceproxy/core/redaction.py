@@ -18,13 +18,14 @@ from onceproxy.core.hygiene import ABOUT_THE_BYTES
 from onceproxy.core.json_members import select_nodes
 from onceproxy.core.json_text import parse_json
 from onceproxy.core.jsonrpc_text import Written, written_elements, written_members
-from onceproxy.core.messages import BytesBody, RawHeaders, Response, header_values
+from onceproxy.core.messages import BytesBody, RawHeaders, Response, has_line
 
 MARKER = "(redacted)"
 """What stands in the place of a member."""
 
 REDACTED = b"Onceproxy-Redacted"
 """A line of a stored response that is not as the upstream gave it. Clients see it in Onceproxy-Status."""
+_REDACTED = REDACTED.lower()
 
 Location = tuple[str | int, ...]
 _BYTE_ORDER_MARK = "\ufeff"
@@ -32,7 +33,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 def is_redacted(response: Response) -> bool:
     """Say whether a stored response lacks what the upstream's had."""
-    return bool(header_values(response.headers, REDACTED.decode("ascii")))
+    return has_line(response.headers, _REDACTED)
 
 
 def redacted(response: Response, paths: tuple[str, ...]) -> Response | None:
@@ -40,15 +41,18 @@ def redacted(response: Response, paths: tuple[str, ...]) -> Response | None:
 
     None: its body is no JSON that all parsers read the same, and so must not be kept.
     """
-    headers = tuple(line for line in response.headers if line[0].lower() != REDACTED.lower())
+    headers = response.headers
+    if has_line(headers, _REDACTED):  # the upstream's word
+        headers = tuple(line for line in headers if line[0].lower() != _REDACTED)
+        response = replace(response, headers=headers)
     if not paths or not response.body.size:
-        return replace(response, headers=headers)
+        return response
     codings = content_codings(headers)
     try:
         body = decode(response.body.read(), codings)
         locations = set(_selected(body, paths))
         if not locations:
-            return replace(response, headers=headers)
+            return response
         rest = without(body.decode("utf-8"), locations).encode("utf-8")
     except (NotCanonical, ValueError, RecursionError):
         return None

@@ -138,7 +138,10 @@ def settlement_of(attempt: Attempt, outcome: Outcome, action: Action, receipt_bo
     fits = response.body.size <= receipt_body and there and not crowded
     clean = redacted(response, action.policy.redact) if fits else None
     kept = clean or response
-    headers = storable(kept.headers, keep_cookies=action.policy.keep_cookies) + action.kept
-    kept = replace(kept, headers=headers)
-    attempt = replace(attempt, partial=kept) if attempt.response is None else replace(attempt, response=kept)
+    headers = storable(kept.headers, keep_cookies=action.policy.keep_cookies)
+    if action.kept or headers is not kept.headers:
+        kept = replace(kept, headers=headers + action.kept)
+    if kept is not response:
+        partial = attempt.response is None
+        attempt = replace(attempt, partial=kept) if partial else replace(attempt, response=kept)
     return Settlement(outcome, attempt, keep_body=clean is not None)

@@ -137,7 +137,7 @@ class Handler:
         route = rules.routes.find_by_head(incoming.request)
         if route is None:
             body = await read_body(request, rules.request_body, self._room)
-            route = await find_route(rules.routes, replace(incoming.request, body=body))
+            route = await find_route(rules.routes, incoming.request.with_body(body))
         route = route.asked_for(incoming.mode)
         if route.policy.mode is Mode.OFF:
             return await self._passing.through(request, incoming, body, route, journey)
@@ -145,7 +145,7 @@ class Handler:
             body = await read_body(request, rules.request_body, self._room)
         read = incoming
         if body is not None:
-            read = replace(incoming, request=replace(incoming.request, body=body))
+            read = replace(incoming, request=incoming.request.with_body(body))
         verdict = await self._judge.verdict(route, read)
         if not verdict.action:
             return await self._passing.through(
@@ -176,7 +176,7 @@ class Handler:
         journey: Journey,
     ) -> web.StreamResponse:
         journey.arrived(route.name, body.size)
-        whole = replace(incoming.request, body=body)
+        whole = incoming.request.with_body(body)
         try:
             with Stage(IDENTITY, journey):
                 examined = await examine_arrived(whole, incoming, route)

@@ -8,10 +8,10 @@ from typing import cast
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 
-from onceproxy.core.forwards import BadForwards, forwards_left, one_less
+from onceproxy.core.forwards import COUNTED, BadForwards, forwards_left, one_less
 from onceproxy.core.hygiene import UNSTRIPPABLE, connection_options, forwardable
 from onceproxy.core.limits import OverLimit
-from onceproxy.core.messages import Origin, RawHeaders, Request, header_values
+from onceproxy.core.messages import Origin, RawHeaders, Request, has_none, header_values
 from onceproxy.core.policies import Mode
 from onceproxy.core.problems import Problem, ProblemType, overloaded
 from onceproxy.core.users import Login
@@ -29,6 +29,14 @@ from onceproxy.ingress.targets import (
 # Protocols to switch to that carry HTTP requests, which would go past the guard. Some clients ask for h2c
 # with each request; they do without.
 _CARRY_HTTP = (b"h2", b"http/", b"tls/")
+
+# What has to be looked into where it is there. Most requests have none of these.
+_SPECIAL = frozenset(
+    {
+        *(b"connection", b"expect", b"transfer-encoding", b"upgrade", b"via"),
+        *(b"onceproxy-action", b"onceproxy-mode"),
+    }
+)
 
 
 class Refused(Exception):
@@ -116,9 +124,12 @@ def read_request(
     """
     headers = raw_headers(request)
     _check_version(request)
-    _check_headers(request, headers)
-    _check_loop(headers, via)
-    left = _forwards_left(request, headers)
+    if plain := has_none(headers, _SPECIAL):
+        _check_host(headers)
+    else:
+        _check_headers(request, headers)
+        _check_loop(headers, via)
+    left = _forwards_left(request, headers) if request.method in COUNTED else None
     tunnel = cast(ClientConnection, request.protocol).tunnel
     try:
         origin, target = _destination(request, headers, mounts, tunnel)
@@ -130,6 +141,8 @@ def read_request(
     if via is not None:
         forwarded += via_line(spoken(request), via)
     outgoing = Request(request.method, origin, target, forwarded)
+    if plain:
+        return Incoming(outgoing, login.user, None, None, None, for_us=left == 0)
     actions = header_values(headers, "onceproxy-action")
     if len(actions) > 1:
         raise Refused(ProblemType.BAD_REQUEST, "Onceproxy-Action is there twice; send it once.")
@@ -161,8 +174,7 @@ def _check_headers(request: web.BaseRequest, headers: RawHeaders) -> None:
     if stripped := connection_options(headers) & UNSTRIPPABLE:
         names = ", ".join(sorted(name.decode("ascii") for name in stripped))
         raise Refused(ProblemType.BAD_REQUEST, f"Connection may not nominate {names}; leave that out.")
-    if not all(is_host_field(host) for host in header_values(headers, "host")):
-        raise Refused(ProblemType.BAD_REQUEST, "The Host header is no host and port (RFC 9112 §3.2).")
+    _check_host(headers)
     codings = header_values(headers, "transfer-encoding")
     if codings and request.version < (1, 1):
         raise Refused(
@@ -179,6 +191,11 @@ def _check_headers(request: web.BaseRequest, headers: RawHeaders) -> None:
             ProblemType.EXPECTATION_FAILED,
             "The only expectation that can be met is 100-continue; leave any other out.",
         )
+
+
+def _check_host(headers: RawHeaders) -> None:
+    if not all(is_host_field(host) for host in header_values(headers, "host")):
+        raise Refused(ProblemType.BAD_REQUEST, "The Host header is no host and port (RFC 9112 §3.2).")
 
 
 def _check_loop(headers: RawHeaders, via: bytes | None) -> None:

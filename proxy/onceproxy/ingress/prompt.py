@@ -114,6 +114,11 @@ class PromptHandler(RequestHandler):
     def _rest_idle(self) -> None:
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on where reading was paused. The library asks for it after each body, and parses once more."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def take(self, data: bytes) -> bool:
         """Parse what has arrived; return whether it was one request and is answered. Else wake who serves."""
         waiter, self._waiter = self._waiter, None  # woken only if there is something left to serve

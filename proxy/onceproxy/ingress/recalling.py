@@ -19,13 +19,14 @@ from aiohttp.http_parser import RawRequestMessage
 
 from onceproxy.core.messages import RawHeaders, Response
 from onceproxy.core.receipts import Action
+from onceproxy.core.redaction import is_redacted
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.capture import Capture
 from onceproxy.guard.guard import Guard
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
 from onceproxy.ingress.incoming import head_of
 from onceproxy.ingress.prompt import LARGEST as LARGEST_ASKED
-from onceproxy.ingress.responses import answer_response, onceproxy_status
+from onceproxy.ingress.responses import answer_response, status_of
 from onceproxy.signals.signals import Signals
 
 MOST = 2_000  # that are kept
@@ -39,12 +40,14 @@ class Recalled:
 
     action: Action
     response: Response
+    redacted: bool
     before: bytes
     after: bytes
 
     def told(self, answer: Answer) -> bytes:
         """Return the bytes of an answer that replays the same response."""
-        return b"%s%s%s" % (self.before, onceproxy_status(answer).encode("ascii"), self.after)
+        status = status_of(answer, redacted=self.redacted)
+        return b"%s%s%s" % (self.before, status.encode("ascii"), self.after)
 
 
 class Recall:
@@ -91,7 +94,7 @@ class Recall:
         mark = b"\r\nOnceproxy-Status: "
         before, _, rest = whole.partition(mark)
         after = rest[rest.index(b"\r\n") :]
-        self._known[place] = Recalled(action, response, before + mark, after)
+        self._known[place] = Recalled(action, response, is_redacted(response), before + mark, after)
         if len(self._known) > MOST:
             self._known.popitem(last=False)
 

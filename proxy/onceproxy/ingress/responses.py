@@ -21,7 +21,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from onceproxy.core.hygiene import OUR_PREFIX
-from onceproxy.core.messages import Body, RawHeaders, header_values, lines_end, may_have_body
+from onceproxy.core.messages import Body, RawHeaders, has_line, header_values, lines_end, may_have_body
 from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.core.receipts import Source
 from onceproxy.core.redaction import is_redacted
@@ -137,7 +137,7 @@ class RawResponse(web.StreamResponse):
     def _framed(self, *, bodied: bool, modern: bool) -> tuple[list[tuple[bytes, bytes]], bool]:
         """Return the headers with those that tell where the body ends, and whether its chunks do."""
         headers = list(self._raw_headers)
-        if bodied and not header_values(self._raw_headers, "content-length"):
+        if bodied and not has_line(self._raw_headers, b"content-length"):
             if self._size is not None:
                 headers.append((b"Content-Length", b"%d" % self._size))
             elif modern:
@@ -262,13 +262,19 @@ def onceproxy_status(answer: Answer) -> str:
     Its parameters are ``attempt``, ``age`` in whole seconds, ``reason``, ``source`` of what is not the
     upstream's own answer, and ``redacted`` where members of it are not kept.
     """
+    redacted = answer.replayed and answer.response is not None and is_redacted(answer.response)
+    return status_of(answer, redacted=redacted)
+
+
+def status_of(answer: Answer, *, redacted: bool) -> str:
+    """Return the same, where it is known whether the response is ``redacted``."""
     nothing = "unguarded" if answer.executed else "refused"
     return _status_text(
         nothing if answer.state is None else answer.state.value,
         answer.attempt,
         int(answer.age) if answer.replayed or answer.age else None,
         None if answer.replayed else answer.reason,
-        answer.replayed and answer.response is not None and is_redacted(answer.response),
+        redacted,
         answer.source,
     )
 

@@ -19,7 +19,6 @@ from onceproxy.core.states import State
 FRAME = 1024  # bytes, about, that a receipt takes besides its response
 # An entry takes at most this part of the limit, so that one large answer can't push all others out.
 LARGEST = 8
-AGES = 0.1  # seconds; ages are told in whole ones
 
 Found = TypeVar("Found")
 Hit = Callable[[], None]
@@ -39,13 +38,11 @@ class _Entry:
     seen: float
     size: int
     aged: Receipt | None = None  # as it was told last
-    told: float = 0.0
 
     def now(self, clock: float) -> Receipt:
-        """Return it as it is at a time of the clock, give or take ``AGES``."""
-        if self.aged is None or not 0 <= clock - self.told < AGES:
-            passed = clock - self.seen
-            self.told = clock
+        """Return it as it is at a time of the clock. Ages are told in whole seconds: one serves for each."""
+        passed = clock - self.seen
+        if self.aged is None or int(self.aged.age) != int(self.receipt.age + passed):
             self.aged = replace(
                 self.receipt,
                 age=self.receipt.age + passed,
