@@ -234,7 +234,7 @@ async def start(
             _start_telling(settings, store, tls, metrics, proxy, parts)
         if place is None:
             metrics.show_ready(proxy.ready)
-            shown = admin_parts(lambda: proxy.settings, parts)
+            shown = admin_parts(lambda: proxy.settings, metrics, parts)
             admin = AdminListener(proxy.ready, metrics, admin_door(settings, token), shown)
             parts.push_async_callback(admin.close)
             proxy.admin_url = await listen(admin, settings.admin.listen, "admin.listen")

@@ -18,6 +18,7 @@ from onceproxy.config.model import Settings
 from onceproxy.config.routing import egress_rules, route_table
 from onceproxy.config.wording import dotted
 from onceproxy.core.egress import EgressPolicy
+from onceproxy.core.routes import Route
 from onceproxy.core.users import Users
 from onceproxy.hooks.telling import Hook
 from onceproxy.ingress.authority import Authority
@@ -97,10 +98,15 @@ def hook_egress(settings: Settings, hooks: Sequence[Hook]) -> EgressPolicy:
     return egress_policy(section, at_home=False, own_ports=frozenset())
 
 
-def route_names(settings: Settings) -> list[str]:
-    """Return the names of all routes, in the order in which they are tried; the last is for what is left."""
+def all_routes(settings: Settings) -> tuple[Route, ...]:
+    """Return all routes in the order in which they are tried; the last is for what is left."""
     table = route_table(settings)
-    return [route.name for route in (*table.routes, table.default)]
+    return (*table.routes, table.default)
+
+
+def route_names(settings: Settings) -> list[str]:
+    """Return the names of all routes, in that order."""
+    return [route.name for route in all_routes(settings)]
 
 
 def receipts_url(settings: Settings, admin_url: str) -> str:

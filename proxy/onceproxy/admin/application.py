@@ -18,7 +18,9 @@ from onceproxy.admin.door import SAFE, SESSION, Door, Knock, Refusal
 OPEN = frozenset({"/healthz", "/readyz"})
 """What tells nothing but whether the process lives: for probes, which have no token and any name."""
 COOKIE = "onceproxy_admin"
-LOGIN, LOGOUT, HOME = "/login", "/logout", "/metrics"
+LOGIN, LOGOUT, HOME = "/login", "/logout", "/"
+STATIC = "/static/"
+"""Files of the package: they tell nothing, and the login is made of them as well."""
 
 # MDN, "HTTP headers", and the OWASP Secure Headers Project say what each is for.
 SECURITY_HEADERS = {
@@ -52,6 +54,11 @@ def proof_of(request: web.Request) -> str:
     return request.app[_DOOR].proof(request.cookies.get(COOKIE, ""))
 
 
+def asks_for_token(request: web.Request) -> bool:
+    """Say whether whoever sees a page had to log in, and so can log out."""
+    return request.app[_DOOR].asks
+
+
 _DOOR: web.AppKey[Door] = web.AppKey("door", Door)
 
 
@@ -61,7 +68,8 @@ def _doorkeeper(door: Door) -> Middleware:
         if request.path in OPEN and request.method in SAFE:
             return await handler(request)
         knock = await _knock(request)
-        refused = door.stranger(knock) if door.asks and request.path == LOGIN else door.refusal(knock)
+        for_all = door.asks and (request.path == LOGIN or request.path.startswith(STATIC))
+        refused = door.stranger(knock) if for_all else door.refusal(knock)
         if refused is None:
             return await handler(request)
         if refused is Refusal.NO_TOKEN and request.method == hdrs.METH_GET and _is_browser(request):

@@ -61,18 +61,25 @@ async def operating(url: str, *, connect_timeout: float = 10.0) -> AsyncIterator
 
 
 async def resolve_by_hand(
-    connections: Connections, request_id: RequestId, resolution: Resolution, keyring: Keyring | None = None
+    connections: Connections,
+    request_id: RequestId,
+    resolution: Resolution,
+    keyring: Keyring | None = None,
+    attempt: int | None = None,
 ) -> bool:
     """Settle a doubt by a person's word; return whether that changed anything. Raises what asyncpg raises.
 
-    The same word may be given again: it is heard once. ``keyring``: the keys of stored answers.
+    The same word may be given again: it is heard once. ``keyring``: the keys of stored answers. ``attempt``:
+    the one that the person looked at; None: whichever is the last.
 
     Raises:
-        NotPossible: there is no such receipt, or it is not in doubt.
+        NotPossible: there is no such receipt, it is not in doubt, or another attempt has begun.
     """
     seen = await look(connections, request_id)  # also puts a claim in doubt whose owner is gone
     if seen is None:
         raise NotPossible(_why_not(request_id, State.ABSENT, ""))
+    if attempt not in (None, seen.receipt.attempt):
+        raise NotPossible(f"attempt {seen.receipt.attempt} of {request_id} has begun; look at it again")
     keyring = keyring or Keyring()
     if seen.receipt.state is not State.IN_DOUBT:
         if _says_so(opened_receipt(keyring, seen.receipt), resolution):

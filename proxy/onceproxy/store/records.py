@@ -20,6 +20,7 @@ from onceproxy.guard.ports import Resolution, StoreUnavailable
 from onceproxy.sealing.keyring import Keyring
 from onceproxy.store.catalogue import LIMIT, Catalogue, EventRow, ReceiptRow, receipt_row
 from onceproxy.store.connection import Connections
+from onceproxy.store.doubts import count_doubts
 from onceproxy.store.errors import DATABASE_ERRORS, is_outage
 from onceproxy.store.operator import purge, resolve_by_hand
 
@@ -102,6 +103,23 @@ class SliceCount:
     receipts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A receipt in doubt, and whose action it is."""
+
+    receipt: Receipt
+    scope: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """What nobody knows, oldest first; how many there are, and how many seconds old the oldest is."""
+
+    found: tuple[Doubted, ...]
+    count: int
+    oldest: float
+
+
 class Records:
     """What an operator sees and does. Each verb may raise ``StoreUnavailable``: the database does not answer.
 
@@ -176,6 +194,23 @@ class Records:
         async with self._catalogue() as catalogue:
             return await catalogue.show(request_id)
 
+    async def doubts(self, limit: int) -> Doubts:
+        """Return at most ``limit`` receipts in doubt, those that have been for the longest first.
+
+        The claims of a dead proxy are among them as soon as another one has looked after them, within half a
+        minute.
+        """
+        async with self._using() as connections:
+            count, oldest = await count_doubts(connections)
+            rows = await connections.rows("oldest_doubts", limit, timeout=TRY)
+        ids = [RequestId(row["request_id"]) for row in rows]
+        async with self._catalogue() as catalogue:
+            scopes = {row.request_id: row.scope for row in await catalogue.live(ids)}
+            shown = [await catalogue.show(request_id) for request_id in ids]
+        receipts = [one[0] for one in shown if one is not None and one[0].state is State.IN_DOUBT]
+        found = (Doubted(receipt, scopes.get(receipt.request_id, ())) for receipt in receipts)
+        return Doubts(tuple(found), count, oldest)
+
     async def body(self, receipt: Receipt) -> Body | None:
         """Return the body of a receipt that was just shown; None: there is none, or not all of it.
 
@@ -185,14 +220,23 @@ class Records:
         async with self._catalogue() as catalogue:
             return await catalogue.body(receipt)
 
-    async def resolve(self, request_id: RequestId, resolution: Resolution) -> bool:
+    async def scope(self, request_id: RequestId) -> tuple[str, ...]:
+        """Return the scope of a receipt; empty where there is none any more."""
+        async with self._catalogue() as catalogue:
+            return next((row.scope for row in await catalogue.live([request_id])), ())
+
+    async def resolve(
+        self, request_id: RequestId, resolution: Resolution, attempt: int | None = None
+    ) -> bool:
         """Settle a doubt by a person's word; return whether that changed anything.
 
+        ``attempt``: the one that the person looked at; None: whichever is the last.
+
         Raises:
-            NotPossible: there is no such receipt, or it is not in doubt.
+            NotPossible: there is no such receipt, it is not in doubt, or another attempt has begun.
         """
         async with self._using() as connections:
-            return await resolve_by_hand(connections, request_id, resolution, self._keyring)
+            return await resolve_by_hand(connections, request_id, resolution, self._keyring, attempt)
 
     async def purge(self, request_id: RequestId, note: str) -> None:
         """Remove a receipt, so that the next copy of its action is a new one.

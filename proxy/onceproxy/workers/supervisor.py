@@ -62,7 +62,7 @@ async def supervise(settings: Settings, grace: float = GRACE) -> Supervisor:
         supervisor = Supervisor(settings, grace, metrics)
         counted = SummedMetrics(metrics, supervisor.may_send)
         supervisor.tally = counted.tally
-        shown = admin_parts(lambda: supervisor.settings, parts)
+        shown = admin_parts(lambda: supervisor.settings, counted, parts)
         admin = AdminListener(supervisor.may_send, counted, admin_door(settings, token), shown)
         parts.push_async_callback(admin.close)
         supervisor.admin_url = await listen(admin, settings.admin.listen, "admin.listen")

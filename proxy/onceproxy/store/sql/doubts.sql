@@ -7,3 +7,7 @@ SELECT
     count(*) AS doubts,
     coalesce(greatest(0, extract(epoch FROM clock_timestamp() - min(since))), 0)::float8 AS oldest
 FROM (SELECT since FROM doubts ORDER BY since LIMIT $1::bigint) AS found;
+
+-- name: oldest_doubts
+-- The actions that have been in doubt for the longest, oldest first. $1 limit.
+SELECT request_id FROM doubts ORDER BY since, request_id LIMIT $1::integer;
