@@ -310,4 +310,6 @@ async def test_each_answer_says_what_a_browser_may_do_with_it(page: Reader) -> N
         reply = await page.raw("GET", path)
         assert reply.one("Content-Security-Policy").startswith("default-src 'self';")
         assert reply.one("X-Frame-Options") == "DENY"
+        # Under no-referrer a browser sends our own forms with "Origin: null", and the door turns them away.
+        assert reply.one("Referrer-Policy") == "same-origin"
     assert (await ask(page.url, b"GET /static/page.js HTTP/1.1\r\nHost: evil.example\r\n\r\n")).status == 403
