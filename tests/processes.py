@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -42,6 +43,12 @@ class Ended:
 
 Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 Run = Callable[..., Awaitable[Ended]]
+
+
+def forget_who_ignored_signals() -> None:
+    """Take signals as they come: a shell starts what it runs in the background with some of them ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 async def ended(process: asyncio.subprocess.Process) -> Ended:

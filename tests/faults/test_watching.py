@@ -8,6 +8,7 @@ import signal
 import sys
 
 from faults.conftest import StartProxy
+from processes import forget_who_ignored_signals
 from raw_client import post
 from upstreams import PATIENCE, Upstream, close
 
@@ -19,6 +20,7 @@ async def test_until_ctrl_c(start_proxy: StartProxy, upstream: Upstream, databas
         *("--host", "127.0.0.1", "--database", database_url),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=forget_who_ignored_signals,
     )
     assert watching.stdout is not None
     assert watching.stderr is not None

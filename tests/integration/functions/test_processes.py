@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from onceproxy import Guard, OutcomeUnknown
 from onceproxy.cli import main
 from onceproxy.crashpoints import VARIABLE
+from processes import forget_who_ignored_signals
 
 PROGRAM = Path(__file__).with_name("program.py")
 PATIENCE = 60  # seconds for a program to end
@@ -48,6 +49,7 @@ def start(receipts_url: str, data_dir: Path, ledger: Path) -> Iterator[Start]:
                 text=True,
                 env={**os.environ, VARIABLE: crash},
                 start_new_session=True,
+                preexec_fn=forget_who_ignored_signals,
             )
             stack.enter_context(program)
             stack.callback(kill_all, program.pid)

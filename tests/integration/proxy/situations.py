@@ -37,7 +37,8 @@ PLAIN, KEYED = Copy(), Copy((KEY,))
 class Situation:
     """``ann`` are her requests, each with what the upstream does; ``found`` is what her last one must show.
 
-    ``bob`` are his requests. ``route`` is what the route's section says.
+    ``bob`` are his requests. ``route`` is what the route's section says. ``passes``: seconds that go by after each
+    request of hers.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Situation:
     bob: tuple[Copy, ...]
     route: dict[str, Any] = field(default_factory=dict)
     way: str = "forward"
+    passes: float = 0.0
 
 
 TWICE = (PLAIN, PLAIN)
@@ -93,7 +95,12 @@ SITUATIONS = (
     ),
     Situation("large", ((PLAIN, answer(200, b"x" * 5000)), (PLAIN, None)), "receipt-body-not-kept", TWICE),
     Situation(
-        "expired", ((PLAIN, None),) * 2, "receipt-expired", (PLAIN,), {"ttl": "1ms", "after_ttl": "refuse"}
+        "expired",
+        ((PLAIN, None),) * 2,
+        "receipt-expired",
+        (PLAIN,),
+        {"ttl": "1ms", "after_ttl": "refuse"},
+        passes=0.01,
     ),
     Situation(
         "held",

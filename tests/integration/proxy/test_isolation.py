@@ -110,6 +110,7 @@ async def a_world(world: World, *, with_ann: bool) -> None:
                 if behaviour is not None:
                     world.upstream.will(behaviour)
                 shown = what_it_shows(await world.ask("ann", situation, copy))
+                await asyncio.sleep(situation.passes)
             assert shown == situation.found, situation.name
             assert not world.upstream._next, situation.name
         world.bob_asks = True

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from processes import forget_who_ignored_signals
+
 Run = Callable[..., subprocess.Popen[str]]
 PYTHON = (sys.executable, "-c")
 TIMEOUT = 60
@@ -63,12 +65,6 @@ while True:
 """
 
 
-def _forget_who_ignored_signals() -> None:
-    """A shell starts what it runs in the background with these ignored, and children inherit it."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.fixture
 def run(tmp_path: Path, database_url: str) -> Iterator[Run]:
     """Starts `onceproxy run` with more arguments; those that still run at the end are killed."""
@@ -87,7 +83,7 @@ def run(tmp_path: Path, database_url: str) -> Iterator[Run]:
                 "stderr": subprocess.PIPE,
                 "text": True,
                 "start_new_session": True,  # so that what it starts can be ended with it
-                "preexec_fn": _forget_who_ignored_signals,
+                "preexec_fn": forget_who_ignored_signals,
                 **options,
             },
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from onceproxy.core.messages import BytesBody, Response
 from onceproxy.guard.ports import SpoolUnavailable, Unstored
@@ -138,9 +139,7 @@ async def test_a_disk_that_fails_keeps_nothing_and_leaves_nothing(
     assert files(tmp_path) == [f"{a_claim(1).token}.receipt"]
 
 
-async def test_a_corrupt_record_is_set_aside_and_the_others_are_found(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_corrupt_record_is_set_aside_and_the_others_are_found(tmp_path: Path) -> None:
     spool = spool_in(tmp_path)
     for number in (1, 2, 3):
         await spool.keep(waiting(in_doubt(500), number))
@@ -148,10 +147,11 @@ async def test_a_corrupt_record_is_set_aside_and_the_others_are_found(
     content = path.read_bytes()
     path.write_bytes(content[:-1])
 
-    assert [left.claim for left in await found(tmp_path)] == [a_claim(1), a_claim(3)]
+    with capture_logs() as logs:
+        assert [left.claim for left in await found(tmp_path)] == [a_claim(1), a_claim(3)]
     assert not path.exists()
     assert (tmp_path / "spool" / "corrupt" / path.name).read_bytes() == content[:-1]
-    assert "spooled-record-corrupt" in capsys.readouterr().out
+    assert [line["event"] for line in logs] == ["spooled-record-corrupt"]
 
 
 async def test_records_of_another_database_stay_where_they_are(
