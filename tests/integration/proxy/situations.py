@@ -37,8 +37,8 @@ PLAIN, KEYED = Copy(), Copy((KEY,))
 class Situation:
     """``ann`` are her requests, each with what the upstream does; ``found`` is what her last one must show.
 
-    ``bob`` are his requests. ``route`` is what the route's section says. ``passes``: seconds that go by after each
-    request of hers.
+    ``bob`` are his requests. ``route`` is what the route's section says. ``passes``: seconds that go by after
+    each request of hers.
     """
 
     name: str

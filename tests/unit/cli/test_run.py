@@ -254,7 +254,7 @@ def test_a_hangup_that_is_ignored_stays_so(run: Run) -> None:
     script = "import signal; print(signal.getsignal(signal.SIGHUP).name, signal.getsignal(signal.SIGINT))"
 
     def ignore_hangups() -> None:
-        _forget_who_ignored_signals()
+        forget_who_ignored_signals()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     process = run(*("--", *PYTHON, script), preexec_fn=ignore_hangups)
@@ -268,7 +268,7 @@ def test_a_key_of_the_terminal_is_one_signal(run: Run) -> None:
     controller, terminal = pty.openpty()
 
     def take_terminal() -> None:
-        _forget_who_ignored_signals()
+        forget_who_ignored_signals()
         os.close(os.open(os.ttyname(terminal), os.O_RDWR))  # becomes the session's terminal
 
     process = run("--", *PYTHON, COUNT_SIGNALS, stdin=terminal, preexec_fn=take_terminal)
