@@ -14,7 +14,9 @@ from onceproxy.config.encryption import BadKey, read_keys
 from onceproxy.config.limits import Limits
 from onceproxy.config.load import ConfigError
 from onceproxy.config.model import Settings
-from onceproxy.guard.guard import GuardLimits
+from onceproxy.guard.draining import Draining
+from onceproxy.guard.guard import Guard, GuardLimits
+from onceproxy.guard.ports import Execute, Meter
 from onceproxy.guard.room import Room
 from onceproxy.sealing.keyring import Keyring
 from onceproxy.spool.directory import SpoolDirectory
@@ -63,6 +65,23 @@ def spool_directory(settings: Settings) -> Path:
 def spool_of(settings: Settings, store: PostgresStore, keyring: Keyring) -> SpoolDirectory:
     """Return the spool beside an open store."""
     return SpoolDirectory(spool_directory(settings), store.credential_key, settings.limits.spool, keyring)
+
+
+async def start_guard(
+    settings: Settings,
+    parts: AsyncExitStack,
+    store: PostgresStore,
+    execute: Execute,
+    keyring: Keyring,
+    meter: Meter,
+) -> Guard:
+    """Return a guard over an open store, its spool drained until ``parts`` are left; for what is no proxy."""
+    spool = spool_of(settings, store, keyring)
+    guard = Guard(store, execute, guard_limits(settings.limits), spool=spool, meter=meter)
+    draining = Draining(store, spool, meter)
+    await draining.start()
+    parts.push_async_callback(draining.stop)
+    return guard
 
 
 @asynccontextmanager

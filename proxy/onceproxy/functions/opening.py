@@ -13,13 +13,12 @@ from onceproxy.config.load import load
 from onceproxy.functions.background import Background
 from onceproxy.functions.calls import Calls, CallStore
 from onceproxy.functions.errors import StoreUnavailable
-from onceproxy.guard.draining import Draining
 from onceproxy.guard.guard import Guard
 from onceproxy.guard.ports import NoMeter
 from onceproxy.guard.room import Room
 from onceproxy.sealing.keyring import Keyring
 from onceproxy.store.errors import StoreError
-from onceproxy.store_setup import guard_limits, keyring_of, open_store, spool_of
+from onceproxy.store_setup import keyring_of, open_store, start_guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,7 @@ async def open_guard(place: Place, environ: Mapping[str, str], background: Backg
             store = await open_store(settings, parts, room, keyring, kind=CallStore)
         except StoreError as error:
             raise StoreUnavailable(f"The database of receipts can't be used: {error}") from error
-        spool = spool_of(settings, store, keyring)
-        core = Guard(store, Calls(), guard_limits(limits), spool=spool, meter=meter)
-        draining = Draining(store, spool, meter)
-        await draining.start()
-        parts.push_async_callback(draining.stop)
+        core = await start_guard(settings, parts, store, Calls(), keyring, meter)
         return Opened(background, core, store, keyring, limits.receipt_body, parts.pop_all())
 
 

@@ -27,12 +27,11 @@ from onceproxy.core.problems import Problem, ProblemType
 from onceproxy.core.routes import Route, RouteTable
 from onceproxy.core.rules import Missing
 from onceproxy.guard.answers import Answer
-from onceproxy.guard.draining import Draining
 from onceproxy.guard.guard import Guard
 from onceproxy.guard.ports import NoMeter
 from onceproxy.guard.room import Room
 from onceproxy.store.postgres import PostgresStore
-from onceproxy.store_setup import guard_limits, keyring_of, open_store, spool_of
+from onceproxy.store_setup import keyring_of, open_store, start_guard
 from onceproxy.webhooks.handling import Delivery, Handlers, under_way
 
 GRACE = 30.0  # seconds that handlers have to end in when an application stops
@@ -155,11 +154,7 @@ async def _open(settings: Settings) -> _Open:
     room = Room(settings.limits.memory, settings.limits.temporary, meter.limit_hit)
     async with AsyncExitStack() as parts:
         store = await open_store(settings, parts, room, keyring, kind=PostgresStore)
-        spool = spool_of(settings, store, keyring)
-        guard = Guard(store, Handlers(), guard_limits(settings.limits), spool=spool, meter=meter)
-        draining = Draining(store, spool, meter)
-        await draining.start()
-        parts.push_async_callback(draining.stop)
+        guard = await start_guard(settings, parts, store, Handlers(), keyring, meter)
         return _Open(guard, store, parts.pop_all())
 
 
