@@ -38,7 +38,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.answered = False  # whether a byte of a response to the present request arrived
         self._transport: asyncio.Transport | None = None
         self._tls_version: str | None = None
-        self._parser: ResponseParser | None = None
+        self._parser: ResponseParser | None = None  # while a request is under way
+        self._reader: ResponseParser | None = None  # the same, kept for the next one
         self._personal = False
         self._interim: Callable[[Interim], None] | None = None
         self._failed: SendFailed | None = None
@@ -99,7 +100,11 @@ class UpstreamConnection(asyncio.Protocol):
     ) -> None:
         """Get ready for a request that has ``patience`` seconds; ``interim`` is told 1xx responses."""
         self._interim = interim
-        self._parser = ResponseParser(request.method, max_head, upgrade=upgrade)
+        if (reader := self._reader) is None or not reader.ended:
+            reader = self._reader = ResponseParser(request.method, max_head, upgrade=upgrade)
+        else:
+            reader.begin(request.method, max_head, upgrade=upgrade)
+        self._parser = reader
         self._personal = is_for_connection(request.headers)
         self._failed = None
         self._patience = patience

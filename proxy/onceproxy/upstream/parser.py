@@ -43,7 +43,7 @@ class Head:
 
 
 class ResponseParser:
-    """Reads the response to one request.
+    """Reads the response to one request; then, where it has ``ended``, the one to the next.
 
     ``interim`` holds the interim responses (1xx) until they are taken. ``head`` is set when the final head is
     there; ``pieces`` holds the body's bytes until they are taken; ``complete`` says that all has arrived.
@@ -52,11 +52,19 @@ class ResponseParser:
     """
 
     def __init__(self, method: str, max_head: int, *, upgrade: bool = False) -> None:
-        self.head: Head | None = None
         self.interim: deque[Interim] = deque()
         self.pieces: deque[bytes] = deque()
+        # The two hold one another. Were they made for each response, only the garbage collector would find
+        # them, with all that hangs on them.
+        self._parser = httptools.HttpResponseParser(self)
+        self.begin(method, max_head, upgrade=upgrade)
+
+    def begin(self, method: str, max_head: int, *, upgrade: bool = False) -> None:
+        """Get ready for the response to the next request; the last one must have ``ended``."""
+        self.head: Head | None = None
         self.complete = False
         self.rest = b""
+        self._ended = False
         self._bodiless = method == "HEAD"
         self._upgrade = upgrade
         self._max_head = max_head
@@ -68,7 +76,11 @@ class ResponseParser:
         self._until_close = False
         self._keep_alive = False
         self._extra = False
-        self._parser = httptools.HttpResponseParser(self)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it can read another response: llhttp, too, is at the end of one, and all was taken."""
+        return self._ended and self.reusable and not self.pieces and not self.interim
 
     @property
     def reusable(self) -> bool:
@@ -146,8 +158,9 @@ class ResponseParser:
         """Check the head, and keep it if it is the final one."""
         if self.complete:
             return
+        version = self._parser.get_http_version()
         # The parser takes RTSP/1.0 for HTTP/1.0, and any byte in a reason phrase.
-        if self._beginning != _PROTOCOL or self._parser.get_http_version() not in ("1.0", "1.1"):
+        if self._beginning != _PROTOCOL or version not in ("1.0", "1.1"):
             raise Malformed("its version is not HTTP/1.0 or HTTP/1.1")
         if _CONTROL.search(self._reason):
             raise Malformed("its reason phrase holds a control character")
@@ -163,11 +176,10 @@ class ResponseParser:
             if _announce_body(lines):
                 raise Malformed("an interim response of it has a body")
             told = tuple(line for line in end_to_end(lines) if line[0].lower() != b"content-length")
-            version = self._parser.get_http_version()
             self.interim.append(Interim(status, self._reason, told, version))
             return
         length = self._framing(status, lines)
-        self.head = Head(status, self._reason, end_to_end(lines), length, self._parser.get_http_version())
+        self.head = Head(status, self._reason, end_to_end(lines), length, version)
         # Not after a body that the end of the connection ends, and not after another protocol.
         self._keep_alive = self._parser.should_keep_alive() and status != SWITCHING
         if self._bodiless:
@@ -186,7 +198,7 @@ class ResponseParser:
             self._reason = b""
             self._lines.clear()
         else:
-            self.complete = True
+            self._ended = self.complete = True
 
     def _framing(self, status: int, lines: RawHeaders) -> int | None:
         """Check how the end of the body is told (RFC 9112 §6.3), and return its length if that is how."""

@@ -34,8 +34,33 @@ class Read:
     malformed: bool = False
 
 
+# What a parser read before: of each kind one that leaves the connection open.
+BEFORE = (
+    (b"HTTP/1.1 100 Continue\r\n\r\n", OK + b"X-Old: 1\r\nContent-Length: 3\r\n\r\nold"),
+    (CHUNKED + b"3\r\nold\r\n0\r\nX-Old: 1\r\n\r\n\r\n",),
+    (b"HTTP/1.1 304 Old\r\nContent-Length: 5\r\n\r\n",),
+    (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n",),
+)
+
+
 def read(pieces: Iterable[bytes], *, method: str = "POST", upgrade: bool = False) -> Read:
-    parser = ResponseParser(method, MAX_HEAD, upgrade=upgrade)
+    """Read with a new parser, and see that one which has read before does the same."""
+    pieces = list(pieces)
+    seen = _read(ResponseParser(method, MAX_HEAD, upgrade=upgrade), pieces)
+    used = ResponseParser("GET", MAX_HEAD)
+    for before in BEFORE:
+        for piece in before:
+            used.feed(piece)
+        used.pieces.clear()
+        used.interim.clear()
+        assert used.ended
+        used.begin("GET", MAX_HEAD)
+    used.begin(method, MAX_HEAD, upgrade=upgrade)
+    assert _read(used, pieces) == seen
+    return seen
+
+
+def _read(parser: ResponseParser, pieces: list[bytes]) -> Read:
     try:
         for piece in pieces:
             parser.feed(piece)
@@ -183,6 +208,23 @@ def test_a_switch_that_was_asked_for() -> None:
 
     assert (seen.status, seen.headers, seen.whole) == (101, ((b"X-A", b"1"),), True)
     assert (seen.rest, seen.reusable) == (b"\x81\x05hello", False)
+
+
+@pytest.mark.parametrize(
+    ("method", "data"),
+    [
+        ("HEAD", OK + b"Content-Length: 5\r\n\r\n"),  # llhttp waits for a body
+        ("GET", OK + b"Content-Length: 3\r\n\r\nabcHTTP"),
+        ("GET", OK + b"Content-Length: 3\r\nConnection: close\r\n\r\nabc"),
+        ("GET", OK + b"Content-Length: 3\r\n\r\nab"),
+        ("GET", OK + b"Content-Length: 3\r\n\r\nabc"),  # and nobody has taken it
+    ],
+)
+def test_what_has_not_ended_is_followed_by_nothing(method: str, data: bytes) -> None:
+    parser = ResponseParser(method, MAX_HEAD)
+    parser.feed(data)
+
+    assert not parser.ended
 
 
 # What is no response, or is cut.
