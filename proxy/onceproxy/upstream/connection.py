@@ -194,8 +194,12 @@ class UpstreamConnection(asyncio.Protocol):
         return self._present().rest
 
     def rest_idle(self) -> None:
-        """Get ready to lie idle: whatever arrives from now on ends the connection."""
+        """Get ready to lie idle: whatever arrives from now on ends the connection.
+
+        Who asked last is forgotten, as the answer's body goes with the last that knows of it.
+        """
         self._parser = None
+        self._interim = None
 
     def abort(self) -> None:
         """Close it at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from integration.upstream.conftest import MakeClient, a_request, origin_of, yes
 from integration.upstream.line import Line, Peer
 from onceproxy.core.attempts import Attempt, WirePhase
+from onceproxy.core.messages import Interim
 from onceproxy.upstream.client import UpstreamClient
 from upstreams import Upstream, after, answer, raw
 
@@ -47,6 +49,23 @@ async def test_what_is_too_old_for_one_request_serves_another(
         await client.send(a_request(origin_of(upstream)), yes, reuse_idle=reuse_idle)
 
     assert [seen.connection for seen in upstream.requests] == [1, 2, 2, 2]
+
+
+async def test_an_idle_connection_keeps_nothing_of_who_asked_last(
+    client: UpstreamClient, upstream: Upstream
+) -> None:
+    class Asked:
+        def told(self, interim: Interim) -> None:
+            """Take it."""
+
+    asked = Asked()
+    gone = weakref.ref(asked)
+    await client.send(a_request(origin_of(upstream)), yes, interim=asked.told)
+    del asked
+    assert gone() is None
+
+    await client.send(a_request(origin_of(upstream)), yes, reuse_idle=60.0)
+    assert upstream.connections == 1
 
 
 async def test_origins_do_not_share_connections(client: UpstreamClient, upstream: Upstream) -> None:
