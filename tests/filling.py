@@ -49,10 +49,20 @@ def filled_id(number: int) -> RequestId:
 
 async def fill(connection: asyncpg.Connection, first: int, last: int, *, ttl: timedelta = TTL) -> None:
     """Make receipts and their events, numbered from ``first`` to ``last``, some with parts; then analyze."""
+    await insert(connection, first, last, ttl=ttl)
+    await tidy(connection)
+
+
+async def insert(connection: asyncpg.Connection, first: int, last: int, *, ttl: timedelta = TTL) -> None:
+    """Make them in one transaction; several connections may do so at once."""
     async with connection.transaction():
         await connection.execute("SET LOCAL synchronous_commit = off")
         await connection.execute(RECEIPTS, first, last, STEP, ttl, timeout=600)
         await connection.execute(EVENTS, first, last, STEP, timeout=600)
         await connection.execute(PARTS, first, min(last, first + 1000), timeout=600)
+
+
+async def tidy(connection: asyncpg.Connection) -> None:
+    """Vacuum and analyze."""
     for table in ("receipts", "events", "parts"):
         await connection.execute(f"VACUUM ANALYZE {table}", timeout=600)
