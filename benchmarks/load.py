@@ -35,12 +35,14 @@ class Way:
     """How requests go: to a port, and by CONNECT to ``tunnel`` (HOST:PORT), whose TLS ``trust`` verifies.
 
     ``unannounced``: it closes connections without saying so, and what is lost to that is asked anew.
+    ``pid``: of the process that listens there, where that is asked for.
     """
 
     port: int
     tunnel: str = ""
     trust: ssl.SSLContext | None = None
     unannounced: bool = False
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ async def squid(stage: Stage, *, reusing: bool = False) -> Way | None:
         config + ("server_pconn_for_nonretriable allow all\n" if reusing else "")
     )
     command = (program, "-N", "-f", directory / "squid.conf")
-    await stage.parts.enter_async_context(running("squid", command, port, directory))
-    return Way(port)
+    pid = await stage.parts.enter_async_context(running("squid", command, port, directory))
+    return Way(port, pid=pid)
 
 
 async def tinyproxy(stage: Stage) -> Way | None:
@@ -96,8 +96,10 @@ async def mitmproxy(stage: Stage, *arguments: str | Path) -> Way | None:
     roots = f"ssl_verify_upstream_trusted_ca={stage.upstream.roots}"
     command = (program, "--quiet", "--listen-host", "127.0.0.1", "--listen-port", str(port))
     settings = ("--set", f"confdir={home}", "--set", roots, *arguments)
-    await stage.parts.enter_async_context(running("mitmproxy", (*command, *settings), port, stage.directory))
-    return Way(port)
+    pid = await stage.parts.enter_async_context(
+        running("mitmproxy", (*command, *settings), port, stage.directory)
+    )
+    return Way(port, pid=pid)
 
 
 async def mitmproxy_replaying(stage: Stage) -> tuple[Way, Asks] | None:

@@ -52,7 +52,13 @@ class Stage:
     remarks: list[str] = field(default_factory=list)
 
     async def ours(
-        self, name: str, config: str = "", *, database: str = "", tls: str = "intercept: true"
+        self,
+        name: str,
+        config: str = "",
+        *,
+        database: str = "",
+        tls: str = "intercept: true",
+        workers: int = 1,
     ) -> Ours:
         """Start a proxy of ours over a database of its own, or over the one of another."""
         directory = self.directory / name
@@ -63,7 +69,7 @@ class Stage:
         url = database or await self.database(name)
         port = free_port()
         command = (sys.executable, "-m", "onceproxy", "serve", "--config", settings, "--data-dir", directory)
-        where = ("--listen", f"127.0.0.1:{port}", "--database", url)
+        where = ("--listen", f"127.0.0.1:{port}", "--database", url, "--workers", str(workers))
         pid = await self.parts.enter_async_context(running(name, (*command, *where), port, directory))
         return Ours(port, pid, url, directory / "ca" / "ca-cert.pem")
 
@@ -74,13 +80,16 @@ class Stage:
 
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[Stage]:
-        """Have a stage on which what is started ends with the context."""
+        """Have a stage with a directory of its own, on which what is started ends with the context."""
         async with AsyncExitStack() as parts:
-            yield replace(self, parts=parts)
+            directory = Path(parts.enter_context(tempfile.TemporaryDirectory(dir=self.directory)))
+            os.chmod(directory, 0o755)
+            yield replace(self, directory=directory, parts=parts)
 
     async def database(self, name: str) -> str:
-        """Make an empty database; return its URL."""
+        """Make an empty database, in place of an earlier one of the name; return its URL."""
         connection = await asyncpg.connect(self.server.url)
+        await connection.execute(f'DROP DATABASE IF EXISTS "bench_{name}"')
         await connection.execute(f'CREATE DATABASE "bench_{name}"')
         await connection.close()
         return urlsplit(self.server.url)._replace(path=f"/bench_{name}").geturl()

@@ -12,15 +12,13 @@ import aiohttp
 import pytest
 
 from faults.conftest import StartProxy
-from faults.test_memory import forget_peak, peak
 from onceproxy.config.model import Limits
 from proxies import ProxyProcess
 from raw_client import RawClient, Reply, a_request, connected, post
+from resident import can_tell, forget_peak, peak
 from upstreams import PATIENCE, Conversation, Upstream, after, answer
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/clear_refs").exists(), reason="reads the memory's peak from /proc"
-)
+pytestmark = pytest.mark.skipif(not can_tell(), reason="reads the memory's peak from /proc")
 
 DOCS = (Path(__file__).parents[2] / "docs" / "operating.md").read_text("utf-8")
 MIB = 1 << 20
@@ -112,6 +110,8 @@ class Crowd:
 
 async def test_all_at_once(start_proxy: StartProxy, upstream: Upstream) -> None:
     proxy = await start_proxy(config=CONFIG)
+    assert proxy.process is not None
+    pid = proxy.process.pid
     limits = Limits(connections=100, head=64 << 10, tunnels=5, memory=MIB, receipt_cache=MIB, executions=20)
     gate = asyncio.Event()
     large = bytes(4 * MIB)
@@ -126,7 +126,7 @@ async def test_all_at_once(start_proxy: StartProxy, upstream: Upstream) -> None:
 
     upstream.always = behave
     assert (await post(proxy.url, f"{upstream.url}/large")).body == large
-    forget_peak(proxy)
+    forget_peak(pid)
     async with AsyncExitStack() as stack:
         crowd = Crowd(stack, proxy, upstream)
         working = [await crowd.ask(crowd.pay(number)) for number in range(20)]
@@ -152,8 +152,8 @@ async def test_all_at_once(start_proxy: StartProxy, upstream: Upstream) -> None:
         gate.set()
         assert {reply.status for reply in await asyncio.gather(*working)} == {201}
         told = await asyncio.gather(*refused, return_exceptions=True)
-    print(f"{peak(proxy) / MIB:.0f} MiB of {allowed(limits) / MIB:.0f}; {await hits(proxy)}")
-    assert peak(proxy) < allowed(limits)
+    print(f"{peak(pid) / MIB:.0f} MiB of {allowed(limits) / MIB:.0f}; {await hits(proxy)}")
+    assert peak(pid) < allowed(limits)
     slugs = {reply.slug for reply in told if isinstance(reply, Reply) and reply.status >= 400}
     assert slugs == {"overloaded", "in-progress"}
 
