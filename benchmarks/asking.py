@@ -41,6 +41,18 @@ def copies(target: Target, key: str, *, replayed: bool) -> Asks:
     return lambda: next(in_turn)
 
 
+def retold(asks: Asks) -> Asks:
+    """Return the same requests, each with a header line that no other one has."""
+    tries = count(1)
+
+    def again() -> Ask:
+        ask = asks()
+        line = b"\r\nX-Try: %d\r\n\r\n" % next(tries)
+        return replace(ask, sent=ask.sent.replace(b"\r\n\r\n", line, 1))
+
+    return again
+
+
 def reads(target: Target) -> Asks:
     """Return GETs."""
     numbers = count(1)

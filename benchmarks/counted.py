@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from benchmarks.asking import ACTIONS, Asks, Target, copies
+from benchmarks.asking import ACTIONS, Asks, Target, copies, retold
 from benchmarks.load import Load, Way
 from benchmarks.rounds import Wrong
 from benchmarks.upstream import Upstream
@@ -30,8 +30,9 @@ class Counted:
         return rate
 
 
-async def replays(way: Way, target: Target) -> Asks:
-    """Have actions done once, and return the requests that are copies of them."""
+async def replays(way: Way, target: Target, *, other: bool = False) -> Asks:
+    """Have actions done once, and return the requests that are copies of them; ``other``: in other bytes."""
     key = secrets.token_hex(6)
     await Load(way, copies(target, key, replayed=False), 8, most=ACTIONS)(60.0)
-    return copies(target, key, replayed=True)
+    again = copies(target, key, replayed=True)
+    return retold(again) if other else again

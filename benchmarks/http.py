@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import peers
 from benchmarks.asking import Asks, mutations, reads
-from benchmarks.counted import Counted, replays
+from benchmarks.counted import Counted
 from benchmarks.load import Load, Way
 from benchmarks.rounds import Measure, Spread, alternate
 from benchmarks.stage import PASSING, Stage, stage
@@ -12,9 +12,10 @@ from benchmarks.tables import Figure, Found, Plot, table_of
 
 CONNECTIONS = (1, 8, 32, 128)
 MANY = (32, 128)
-DIRECT, GUARDED, PASSED, REPLAYS, READS = "no proxy", "guarded", "guard: false", "replays", "reads"
+DIRECT, GUARDED, PASSED, READS = "no proxy", "guarded", "guard: false", "reads"
+GUARDED_BY_TWO, PASSED_BY_TWO = "guarded, 2 workers", "guard: false, 2 workers"
 BARE, SQUID, REUSING = "bare aiohttp", "squid", "squid, reusing"
-TINYPROXY, PROXY_PY, MITMPROXY, RECORDED = "tinyproxy", "proxy.py", "mitmproxy", "mitmproxy, replays"
+TINYPROXY, PROXY_PY, MITMPROXY = "tinyproxy", "proxy.py", "mitmproxy"
 
 # What, against what, at how many connections, and what is to be reached.
 COMPARED = (
@@ -26,9 +27,16 @@ COMPARED = (
     (GUARDED, SQUID, MANY, 1.0),
     (GUARDED, REUSING, MANY, None),
     (GUARDED, MITMPROXY, (32,), 9.0),
-    (REPLAYS, BARE, MANY, 1.2),
-    (REPLAYS, RECORDED, (32,), None),
     (READS, PASSED, (32,), None),
+    (PASSED_BY_TWO, PASSED, MANY, None),
+    (PASSED_BY_TWO, BARE, MANY, None),
+    (PASSED_BY_TWO, SQUID, MANY, None),
+    (PASSED_BY_TWO, REUSING, MANY, None),
+    (GUARDED_BY_TWO, GUARDED, MANY, None),
+    (GUARDED_BY_TWO, PASSED_BY_TWO, MANY, None),
+    (GUARDED_BY_TWO, BARE, MANY, None),
+    (GUARDED_BY_TWO, SQUID, MANY, None),
+    (GUARDED_BY_TWO, MITMPROXY, (32,), None),
 )
 
 
@@ -74,7 +82,10 @@ async def _sides(on: Stage) -> Sides:
     sides.add(DIRECT, Way(on.upstream.port), mutations(on.upstream.direct), (32,))
     sides.add(PASSED, passing.way, mutations(target))
     sides.add(GUARDED, guarded.way, mutations(target))
-    sides.add(REPLAYS, guarded.way, await replays(guarded.way, target), MANY, times=0)
+    passing_two = await on.ours("passing-two", PASSING, workers=2)
+    sides.add(PASSED_BY_TWO, passing_two.way, mutations(target), MANY)
+    guarded_two = await on.ours("guarded-two", workers=2)
+    sides.add(GUARDED_BY_TWO, guarded_two.way, mutations(target), MANY)
     sides.add(READS, guarded.way, reads(target), (32,))
     sides.add(BARE, await peers.bare(on), mutations(target))
     sides.add(SQUID, await peers.squid(on), mutations(target))
@@ -82,8 +93,6 @@ async def _sides(on: Stage) -> Sides:
     sides.add(PROXY_PY, await peers.proxy_py(on), mutations(target), MANY)
     sides.add(TINYPROXY, await peers.tinyproxy(on), mutations(target), (32,), None)
     sides.add(MITMPROXY, await peers.mitmproxy(on), mutations(target), (32,))
-    if (replaying := await peers.mitmproxy_replaying(on)) is not None:
-        sides.add(RECORDED, *replaying, (32,), 0)
     return sides
 
 

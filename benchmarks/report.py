@@ -11,6 +11,7 @@ from benchmarks.tables import Figure, Found, Plot, Table, kept
 
 PARTS = {
     "http": "Requests a second, forward proxy",
+    "replays": "Replays a second",
     "tunnel": "Requests a second, HTTPS through the tunnel",
     "latency": "Latency added",
     "bodies": "Cost by the size of the body",
@@ -18,6 +19,7 @@ PARTS = {
     "routes": "Cost by the number of routes",
     "store": "The store alone",
     "growth": "Cost by the number of receipts",
+    "memory": "Memory",
 }
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PLOTS = PAGE.parent / "performance"
