@@ -11,7 +11,7 @@ from typing import IO
 from onceproxy.guard.room import ENDLESS, Room
 
 CHUNK = 64 * 1024
-MEMORY = 64 * 1024  # bodies up to this size never touch a file
+MEMORY = 64 * 1024  # bytes of a body that touches no file, as long as `limits.memory` has room for it
 
 
 class Capture:

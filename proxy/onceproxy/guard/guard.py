@@ -161,6 +161,10 @@ class Guard:
             return None
         return self._replays.at_once(action, decision, sound)
 
+    def remembers(self, action: Action) -> bool:
+        """Whether a receipt of the action is in memory, so that ``at_once`` may know the answer."""
+        return self._store.at_hand(action) is not None
+
     async def stop(self, grace: float) -> None:
         """Take no more claims, let executions end within ``grace`` seconds, then put the rest in doubt."""
         self._draining = True

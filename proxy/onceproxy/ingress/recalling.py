@@ -29,8 +29,9 @@ from onceproxy.ingress.prompt import LARGEST as LARGEST_ASKED
 from onceproxy.ingress.responses import answer_response, status_of
 from onceproxy.signals.signals import Signals
 
-MOST = 2_000  # that are kept
-LARGEST = 8 * 1024  # bytes of a response's body: with the headers, all together may take some 30 MB
+MOST = 16 * 1024 * 1024  # bytes that all together take, about
+LARGEST = 16 * 1024  # bytes of an answer: the larger it is, the less is won
+FRAME = 2 * 1024  # bytes, about, that one takes besides its answer and its URL
 _FORM = 2  # of marshal: the last in which equal values always have the same bytes
 
 
@@ -49,6 +50,11 @@ class Recalled:
         status = status_of(answer, redacted=self.redacted)
         return b"%s%s%s" % (self.before, status.encode("ascii"), self.after)
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return FRAME + len(self.before) + len(self.after) + len(self.action.url)
+
 
 class Recall:
     """What is known of requests that were answered from receipts; those that came last are kept."""
@@ -58,6 +64,12 @@ class Recall:
         self._signals = signals
         self._key = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, Recalled] = OrderedDict()
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that all that is kept takes, about."""
+        return self._size
 
     def answer(self, head: RawRequestMessage, body: bytes, tunnel: Tunnel | None) -> bytes | None:
         """Return the whole answer to a request of which all is known; None: it goes the way of others."""
@@ -87,6 +99,8 @@ class Recall:
         response = answer.response
         if response is None or response.body.size > LARGEST or not _repeatable(request, body):
             return
+        if not self._guard.remembers(action):
+            return
         connection = cast(ClientConnection, request.protocol)
         place = self._place(head_of(request), body.read(), connection.tunnel)
         whole = answer_response(answer, via=via).whole(action.method)
@@ -94,9 +108,15 @@ class Recall:
         mark = b"\r\nOnceproxy-Status: "
         before, _, rest = whole.partition(mark)
         after = rest[rest.index(b"\r\n") :]
-        self._known[place] = Recalled(action, response, is_redacted(response), before + mark, after)
-        if len(self._known) > MOST:
-            self._known.popitem(last=False)
+        known = Recalled(action, response, is_redacted(response), before + mark, after)
+        if known.size > LARGEST:
+            return
+        if (former := self._known.pop(place, None)) is not None:
+            self._size -= former.size
+        self._known[place] = known
+        self._size += known.size
+        while self._size > MOST:
+            self._size -= self._known.popitem(last=False)[1].size
 
 
 def _repeatable(request: web.BaseRequest, body: Capture) -> bool:

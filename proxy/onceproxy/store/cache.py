@@ -16,7 +16,7 @@ from onceproxy.core.receipts import Action, Receipt
 from onceproxy.core.rules import FreshKey
 from onceproxy.core.states import State
 
-FRAME = 1024  # bytes, about, that a receipt takes besides its response
+FRAME = 1024  # bytes, about, that a receipt takes besides its response and what else has no fixed length
 # An entry takes at most this part of the limit, so that one large answer can't push all others out.
 LARGEST = 8
 
@@ -151,4 +151,5 @@ def _size_of(receipt: Receipt) -> int | None:
     if isinstance(response.body, BodyApart) or receipt.unreadable is not None:
         return None
     lines = sum(len(name) + len(value) for name, value in response.headers)
-    return FRAME + lines + response.body.size
+    told = len(receipt.url) + len(receipt.route) + len(receipt.detail)
+    return FRAME + told + lines + response.body.size

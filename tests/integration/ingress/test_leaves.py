@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from onceproxy.core.limits import Limit, OverLimit
@@ -138,6 +139,9 @@ def test_what_a_leaf_says(authority: Authority, client: ssl.SSLContext) -> None:
     assert timedelta(minutes=59) < now - leaf.not_valid_before_utc < timedelta(minutes=61)
     assert timedelta(days=5, hours=23) < leaf.not_valid_after_utc - now <= timedelta(days=6)
     leaf.verify_directly_issued_by(authority.certificate)
+    key = leaf.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert isinstance(key.curve, ec.SECP256R1)  # a handshake with RSA costs several times as much
 
 
 def test_the_common_name_is_never_cut(authority: Authority, client: ssl.SSLContext) -> None:

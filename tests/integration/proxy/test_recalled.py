@@ -11,11 +11,26 @@ import pytest
 from integration.proxy.conftest import StartProxy, client_context
 from onceproxy.config.model import Settings
 from onceproxy.core.receipts import RequestId
+from onceproxy.ingress import recalling
 from onceproxy.ingress.recalling import Recall
 from onceproxy.serve import Proxy
 from onceproxy.store.operator import operating, purge
 from raw_client import RawClient, a_request, connected
 from upstreams import Upstream, answer
+
+
+@pytest.fixture
+def recalls(monkeypatch: pytest.MonkeyPatch) -> list[Recall]:
+    """What was made to know requests by heart."""
+    made: list[Recall] = []
+    original = Recall.__init__
+
+    def watched(self: Recall, *args: object) -> None:
+        original(self, *args)  # type: ignore[arg-type]  # as they came
+        made.append(self)
+
+    monkeypatch.setattr(Recall, "__init__", watched)
+    return made
 
 
 @pytest.fixture
@@ -189,3 +204,45 @@ async def test_copies_are_counted(
     rows = await database.fetch("SELECT reason FROM events WHERE kind = 'replayed'")
     counts = [int(row["reason"].split()[0]) if row["reason"] else 1 for row in rows]
     assert sum(counts) == 9
+
+
+async def test_what_is_known_by_heart_takes_so_much_and_no_more(
+    recalls: list[Recall], start_proxy: StartProxy, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recalling, "MOST", 3 * (recalling.FRAME + 10_000))
+    proxy = await start_proxy()
+    async with connected(proxy.url) as client:
+        for number in range(5):
+            upstream.will(answer(200, b"paid", (("X-Large", "x" * 8_000),)))
+            request = a_request("POST", f"{upstream.url}/pay", f"Idempotency-Key: {number}", body=b"1")
+            for _ in range(3):
+                await client.ask(request)
+
+    [recall] = recalls
+    assert 0 < recall.size <= recalling.MOST
+    assert upstream.executions == 5
+
+
+async def test_an_answer_that_is_large_with_its_headers_is_not_known_by_heart(
+    recalls: list[Recall], start_proxy: StartProxy, upstream: Upstream
+) -> None:
+    proxy = await start_proxy()
+    upstream.will(answer(200, b"paid", tuple((f"X-Large-{n}", "x" * 6_000) for n in range(3))))
+    async with connected(proxy.url) as client:
+        for _ in range(3):
+            reply = await client.ask(a_payment(upstream))
+
+    assert (reply.replayed, upstream.executions) == (True, 1)
+    assert [recall.size for recall in recalls] == [0]
+
+
+async def test_without_receipts_in_memory_nothing_is_known_by_heart(
+    recalls: list[Recall], start_proxy: StartProxy, upstream: Upstream
+) -> None:
+    proxy = await start_proxy(limits={"receipt_cache": "0B"})
+    async with connected(proxy.url) as client:
+        for _ in range(3):
+            reply = await client.ask(a_payment(upstream))
+
+    assert (reply.replayed, upstream.executions) == (True, 1)
+    assert [recall.size for recall in recalls] == [0]

@@ -14,7 +14,10 @@ from onceproxy.core.states import State
 from onceproxy.store.cache import FRAME, ReceiptCache
 from stores import a_response, an_action
 
-LIMIT = 8 * (FRAME + 200)  # so that a receipt of 200 bytes is the largest that is kept
+_ACTION = an_action()
+LIMIT = 8 * (
+    FRAME + len(_ACTION.url) + len(_ACTION.route) + 200
+)  # so that a receipt of 200 bytes is the largest that is kept
 
 
 class Clock:
@@ -149,6 +152,14 @@ async def test_those_used_last_stay_within_the_limit(cache: ReceiptCache) -> Non
 
     assert kept == ["0", "3", "4", "5", "6", "7", "8", "9"]
     assert cache.size <= LIMIT
+
+
+async def test_a_long_url_counts_as_well(cache: ReceiptCache) -> None:
+    await keep(cache, a_receipt())
+    short = cache.size
+    await keep(cache, a_receipt(url=_ACTION.url + "x" * 150))
+
+    assert cache.size - short == 150
 
 
 async def test_kept_twice_counts_once(cache: ReceiptCache) -> None:
