@@ -23,7 +23,9 @@ that the form of a document does not depend on where it is made."""
 
 _MAX_NUMBER = 1000  # characters; the time to read a number grows with the square of its length
 _SAFE = 2**53 - 1  # up to it a double holds each integer (RFC 8785 §3.2.2.3)
-_SAFE_DIGITS = 15  # integers of so many digits are below 2**53
+_SAFE_DIGITS = (
+    15  # of an integer below 2**53, and of any decimal that a double gives back as it was (DBL_DIG)
+)
 
 _Numbers = int | float | Decimal
 
@@ -68,6 +70,8 @@ def number_text(number: _Numbers) -> str:
     """Return a number as in RFC 8785 §3.2.2.3; one that it would round as its digits, ``e``, exponent."""
     if type(number) is int and -_SAFE <= number <= _SAFE:
         return str(number)
+    if type(number) is float and 1e-4 <= abs(number) < 1e16:  # where Python and the standard write alike
+        return repr(number).removesuffix(".0")
     if not isinstance(number, Decimal):
         return rfc8785.dumps(number).decode("ascii")
     sign, digits, exponent = number.as_tuple()
@@ -121,6 +125,8 @@ def _number(text: str) -> _Numbers:
     if len(text) > _MAX_NUMBER:
         raise NotCanonical(f"a number of more than {_MAX_NUMBER} characters")
     number = float(text)
+    if len(text) <= _SAFE_DIGITS + len(".") and "." in text and "e" not in text and "E" not in text:
+        return number
     try:
         exact = Decimal(text)
     except InvalidOperation:  # an exponent that even Decimal does not hold

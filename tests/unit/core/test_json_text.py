@@ -114,6 +114,11 @@ def test_the_form_of_a_form_is_itself(document: Any) -> None:
     assert form_of(form) == form
 
 
+@given(st.decimals(min_value=-(10**6), max_value=10**6, places=6))
+def test_a_short_decimal_keeps_all_its_digits(number: Decimal) -> None:
+    assert Decimal(form_of(str(number)).decode()) == number
+
+
 @given(st.lists(st.decimals(allow_nan=False, allow_infinity=False), min_size=2, max_size=2))
 def test_two_numbers_have_one_form_exactly_if_they_are_equal(pair: list[Decimal]) -> None:
     one, other = (str(number) for number in pair)
