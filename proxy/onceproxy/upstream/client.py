@@ -7,7 +7,6 @@ none of them was written. aiohttp's client has all of them, and resends PUT and 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -22,6 +21,7 @@ from onceproxy.upstream.connection import UpstreamConnection
 from onceproxy.upstream.dial import dial
 from onceproxy.upstream.egress import Gate
 from onceproxy.upstream.pool import IdleConnections
+from onceproxy.upstream.sessions import Handshake, TlsContext
 from onceproxy.upstream.streams import UpstreamResponse
 from onceproxy.upstream.tls import UnknownCertificate, UpstreamTls
 from onceproxy.upstream.writing import finish, request_head, start_writing
@@ -153,19 +153,20 @@ class UpstreamClient:
                 return connection
             connection.abort()
         policy = self._gate.policy
+        handshake = None if tls is None else Handshake(tls, origin.port)
         connection = await dial(
-            lambda: UpstreamConnection(origin, tls),
+            lambda: UpstreamConnection(origin, handshake),
             origin.host,
             origin.port,
             gate=self._gate,
             way=Way.HTTP,
-            tls=tls,
+            tls=handshake,
             timeout=self._settings.connect_timeout,
         )
         connection.admitted_by = policy
         return connection
 
-    def _context(self, request: Request) -> ssl.SSLContext | None:
+    def _context(self, request: Request) -> TlsContext | None:
         if request.origin.scheme != "https":
             return None
         try:
@@ -246,6 +247,8 @@ class UpstreamClient:
         return UpstreamResponse(connection, answer, writing, self._let_go, patience)
 
     def _let_go(self, connection: UpstreamConnection) -> None:
+        if connection.handshake is not None and connection.status is not None:
+            connection.handshake.keep()
         if connection.reusable:
             self._idle.give(connection)
         else:

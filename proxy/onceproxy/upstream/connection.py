@@ -16,6 +16,7 @@ from onceproxy.crashpoints import reach
 from onceproxy.upstream.deadline import News
 from onceproxy.upstream.endings import WHEN, is_about_our_certificate
 from onceproxy.upstream.parser import Head, Malformed, ResponseParser
+from onceproxy.upstream.sessions import Handshake
 from onceproxy.upstream.tls import ended_in_order
 
 BUFFERED = 256 * 1024  # bytes of a body that wait for their reader before the upstream is slowed down
@@ -26,12 +27,13 @@ _ORDER = {phase: at for at, phase in enumerate(WirePhase)}
 class UpstreamConnection(asyncio.Protocol):
     """A connection that carries one request at a time. ``phase`` is that of the present request.
 
-    ``context`` is what it was made in: who we are on it.
+    ``context``, that of its handshake, is who we are on it.
     """
 
-    def __init__(self, origin: Origin, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, origin: Origin, handshake: Handshake | None = None) -> None:
         self.origin = origin
-        self.context = context
+        self.context = None if handshake is None else handshake.context
+        self.handshake = handshake
         self.phase = WirePhase.SENT_NOTHING
         self.reused = False
         self.admitted_by: EgressPolicy | None = None  # the policy that last judged where it leads

@@ -6,11 +6,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from onceproxy.core.attempts import Failure, SendFailed, WirePhase
 from onceproxy.core.egress import Way
 from onceproxy.upstream.egress import Gate, SocketAddress
+from onceproxy.upstream.sessions import Handshake
 
 _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.Protocol)
 
@@ -22,7 +23,7 @@ async def dial(
     *,
     gate: Gate,
     way: Way,
-    tls: ssl.SSLContext | None,
+    tls: Handshake | None,
     timeout: float,
 ) -> _ProtocolT:
     """Connect to ``host`` and return the protocol of the connection.
@@ -43,6 +44,8 @@ async def dial(
             phase = WirePhase.CONNECTING
             return await _connect(make_protocol, host, addresses, tls)
     except TimeoutError:
+        if tls is not None:
+            tls.failed()  # it may be the session that it hung at
         words = "its name was not resolved" if phase is WirePhase.RESOLVING else "no connection"
         raise SendFailed(phase, Failure.TIMEOUT, f"{host}: {words} within {timeout:g} seconds") from None
 
@@ -62,29 +65,32 @@ async def _connect(
     make_protocol: Callable[[], _ProtocolT],
     host: str,
     addresses: list[SocketAddress],
-    tls: ssl.SSLContext | None,
+    tls: Handshake | None,
 ) -> _ProtocolT:
     loop = asyncio.get_running_loop()
     server_name = host.removesuffix(".") if tls is not None else None
-    reason = "no address"
-    for address, port in addresses:
+    reason, left = "no address", addresses[::-1]
+    while left:
+        address, port = left.pop()
         try:
             _, protocol = await loop.create_connection(
-                make_protocol, address, port, ssl=tls, server_hostname=server_name
+                make_protocol, address, port, ssl=cast(ssl.SSLContext, tls), server_hostname=server_name
             )
-        except ssl.SSLCertVerificationError as error:
-            raise _refused_tls(host, _unverified(error)) from None
-        except ssl.SSLError as error:
-            raise _refused_tls(host, _no_handshake(error)) from None
         except OSError as error:
-            # Also a handshake that the upstream broke off; no request was sent in any case.
-            reason = error.strerror or type(error).__name__
+            if tls is not None and tls.failed():
+                left.append((address, port))  # no request was sent, and a full handshake may do
+            elif isinstance(error, ssl.SSLError):
+                raise _refused_tls(host, error) from None
+            else:
+                # Also a handshake that the upstream broke off; no request was sent in any case.
+                reason = error.strerror or type(error).__name__
         else:
             return protocol
     raise SendFailed(WirePhase.CONNECTING, Failure.CONNECTION_REFUSED, f"{host}: no connection: {reason}")
 
 
-def _refused_tls(host: str, words: str) -> SendFailed:
+def _refused_tls(host: str, error: ssl.SSLError) -> SendFailed:
+    words = _unverified(error) if isinstance(error, ssl.SSLCertVerificationError) else _no_handshake(error)
     return SendFailed(WirePhase.CONNECTING, Failure.TLS_FAILED, f"{host}: {words}")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import defaultdict
 
 from onceproxy.core.messages import Origin
 from onceproxy.upstream.connection import UpstreamConnection
+from onceproxy.upstream.sessions import TlsContext
 
-Key = tuple[Origin, ssl.SSLContext | None]
+Key = tuple[Origin, TlsContext | None]
 """Each client certificate has a context of its own, and a request must never go out as somebody else."""
 
 
@@ -23,7 +23,7 @@ class IdleConnections:
         self._timer: asyncio.TimerHandle | None = None
 
     def take(
-        self, origin: Origin, context: ssl.SSLContext | None, longest_idle: float
+        self, origin: Origin, context: TlsContext | None, longest_idle: float
     ) -> UpstreamConnection | None:
         """Return the connection that was idle for the shortest time, if less than ``longest_idle``.
 

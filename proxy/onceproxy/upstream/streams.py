@@ -75,6 +75,8 @@ class UpstreamResponse:
         """Hand over the connection after a 101: its paused transport, and the bytes behind the head."""
         connection, self._connection = self._owned(), None
         connection.transport.pause_reading()
+        if connection.handshake is not None:
+            connection.handshake.keep()
         return connection.transport, connection.rest()
 
     async def aclose(self) -> None:

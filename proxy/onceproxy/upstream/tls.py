@@ -15,6 +15,7 @@ from cryptography import x509
 from onceproxy.core.canonical import pack
 from onceproxy.core.globs import tls_globs_fit
 from onceproxy.core.messages import Origin
+from onceproxy.upstream.sessions import TlsContext
 
 
 class BadTlsFile(Exception):
@@ -50,20 +51,21 @@ class UpstreamTls:
         Raises:
             BadTlsFile: one of them can't be used.
         """
-        self._plain = upstream_context(further_roots)
-        self._own: list[tuple[str, ssl.SSLContext, bytes]] = []
-        self._named: dict[str, tuple[ssl.SSLContext, bytes]] = {}
+        self._plain = TlsContext(upstream_context(further_roots))
+        self._own: list[tuple[str, TlsContext, bytes]] = []
+        self._named: dict[str, tuple[TlsContext, bytes]] = {}
         for at, certificate in enumerate(certificates):
             setting = f"tls.client_certificates[{at}]"
-            context = upstream_context(further_roots)
-            _load(context, certificate, setting)
+            bare = upstream_context(further_roots)
+            _load(bare, certificate, setting)
+            context = TlsContext(bare)
             identity = _identity(certificate.cert, setting)
             if certificate.host is not None:
                 self._own.append((certificate.host, context, identity))
             if certificate.name is not None:
                 self._named[certificate.name] = context, identity
 
-    def context_for(self, host: str, name: str | None = None) -> ssl.SSLContext:
+    def context_for(self, host: str, name: str | None = None) -> TlsContext:
         """Return the context to speak with a host in: as ``name``, else with the first certificate for it.
 
         Raises:
@@ -88,7 +90,7 @@ class UpstreamTls:
         own = self._for(origin.host) if origin.scheme == "https" else None
         return b"" if own is None else own[2]
 
-    def _for(self, host: str) -> tuple[str, ssl.SSLContext, bytes] | None:
+    def _for(self, host: str) -> tuple[str, TlsContext, bytes] | None:
         return next((own for own in self._own if tls_globs_fit((own[0],), host)), None)
 
 

@@ -181,7 +181,7 @@ async def test_what_is_wrong_with_a_handshake_is_said(
 
 
 def test_nothing_turns_verification_off(tls: UpstreamTls) -> None:
-    context = tls.context_for("any.example")
+    context = tls.context_for("any.example").context
 
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
