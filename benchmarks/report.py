@@ -13,6 +13,7 @@ PARTS = {
     "http": "Requests a second, forward proxy",
     "replays": "Replays a second",
     "tunnel": "Requests a second, HTTPS through the tunnel",
+    "handshakes": "Handshakes with upstreams",
     "latency": "Latency added",
     "bodies": "Cost by the size of the body",
     "processes": "Several proxies over one database",

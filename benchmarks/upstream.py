@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,17 +34,41 @@ http {{
     location = /read {{ internal; return 204; }}
     location @answer {{ default_type text/plain; return 200 $http_x_number; }}
   }}
+  log_format handshake "$server_port $ssl_session_reused";
+  {closing}
 }}
 """
+
+# Closes each connection, so that each request has a handshake of its own; ``resuming`` says whether in full.
+_CLOSING = """
+  server {{
+    listen 127.0.0.1:{port} ssl backlog=1024; keepalive_timeout 0;
+    access_log {directory}/handshakes handshake;
+    ssl_certificate {directory}/upstream.pem; ssl_certificate_key {directory}/upstream.key;
+    ssl_protocols {version}; {resuming}
+    root {directory}/none;
+    location / {{ mirror /read; error_page 404 405 =200 @answer; }}
+    location = /read {{ internal; return 204; }}
+    location @answer {{ default_type text/plain; return 200 $http_x_number; }}
+  }}
+"""
+_VERSIONS = ("TLSv1.2", "TLSv1.3")
+_RESUMING = ("ssl_session_cache off; ssl_session_tickets off; ssl_conf_command NumTickets 0;", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where it listens, and the root that its certificate for ``HOST`` hangs from."""
+    """Where it listens, and the root that its certificate for ``HOST`` hangs from.
+
+    ``closing``: by the version of TLS, the ports where it closes each connection: one where it resumes no
+    session, and one where it does. ``handshakes`` has a line for each request on these.
+    """
 
     port: int
     tls_port: int
     roots: Path
+    closing: Mapping[str, tuple[int, int]]
+    handshakes: Path
 
     @property
     def direct(self) -> Target:
@@ -75,13 +99,20 @@ async def upstream(directory: Path) -> AsyncIterator[Upstream]:
     if nginx is None:
         raise DidNotStart("nginx is needed as the upstream: apt install nginx-light")
     authority = trustme.CA()
-    leaf = authority.issue_cert(HOST)
+    leaf = authority.create_child_ca().issue_cert(HOST)  # as most are: not by a root itself
     leaf.private_key_pem.write_to_path(directory / "upstream.key")
     for number, part in enumerate(leaf.cert_chain_pems):
         part.write_to_path(directory / "upstream.pem", append=number > 0)
     authority.cert_pem.write_to_path(directory / "roots.pem")
     port, tls = free_port(), free_port()
-    (directory / "nginx.conf").write_text(_CONFIG.format(directory=directory, port=port, tls=tls))
+    closing = {version: (free_port(), free_port()) for version in _VERSIONS}
+    servers = "".join(
+        _CLOSING.format(directory=directory, port=at, version=version, resuming=resuming)
+        for version, ports in closing.items()
+        for at, resuming in zip(ports, _RESUMING, strict=True)
+    )
+    config = _CONFIG.format(directory=directory, port=port, tls=tls, closing=servers)
+    (directory / "nginx.conf").write_text(config)
     command = (nginx, "-p", directory, "-c", directory / "nginx.conf")
     async with running("nginx", command, port, directory):
-        yield Upstream(port, tls, directory / "roots.pem")
+        yield Upstream(port, tls, directory / "roots.pem", closing, directory / "handshakes")
