@@ -14,7 +14,7 @@ from typing import Any, cast
 import http_sf
 
 from onceproxy.core.canonical import pack
-from onceproxy.core.messages import RawHeaders, has_line, header_values
+from onceproxy.core.messages import RawHeaders
 from onceproxy.core.rules import IdentityRules, Place, Source
 
 CREDENTIAL_HEADERS = frozenset(
@@ -36,6 +36,7 @@ CREDENTIAL_HEADERS = frozenset(
         b"x-shopify-access-token",
     }
 )
+_AUTHORIZATION = len(b"authorization")
 _AWS_KEY_ID = re.compile(rb"credential=([^/,\s]+)", re.IGNORECASE)
 _DIGEST_MEMBERS = re.compile(rb'(username|realm)\s*=\s*("(?:[^"\\]|\\.)*"|[^,\s]+)', re.IGNORECASE)
 _CAVAGE_KEYID = re.compile(rb'keyid\s*=\s*"([^"]*)"', re.IGNORECASE)
@@ -49,10 +50,12 @@ def carries_credential(name: bytes) -> bool:
 
 def is_for_connection(headers: RawHeaders) -> bool:
     """Say whether a credential may be taken for all that follows on its connection (RFC 4559 §6, NTLM)."""
-    if not has_line(headers, b"authorization"):
-        return False
-    schemes = (value.strip().partition(b" ")[0].lower() for value in header_values(headers, "authorization"))
-    return any(scheme in (b"negotiate", b"ntlm") for scheme in schemes)
+    for name, value in headers:
+        if len(name) != _AUTHORIZATION or name.lower() != b"authorization":
+            continue
+        if value.strip().partition(b" ")[0].lower() in (b"negotiate", b"ntlm"):
+            return True
+    return False
 
 
 def stable_credential(headers: RawHeaders, rules: IdentityRules | None = None) -> bytes:

@@ -74,14 +74,15 @@ class Route:
 
     def needs_body(self, request: Request) -> bool:
         """Say whether only the body of ``request`` tells."""
-        return self._by_method(request) is None
+        return self.verdict_by_method(request) is None
 
     def verdict(self, request: Request, hints: HintsOf = no_hints) -> Verdict:
         """Say whether ``request`` is an action here, and why. ``hints``: what servers say of their tools."""
-        by_method = self._by_method(request)
+        by_method = self.verdict_by_method(request)
         return judge(Content(request), self._body, hints) if by_method is None else by_method
 
-    def _by_method(self, request: Request) -> Verdict | None:
+    def verdict_by_method(self, request: Request) -> Verdict | None:
+        """Say the same by the method alone; None where only the body tells."""
         if self.guard is not None:
             return _GUARD if self.guard else _NO_GUARD
         # By DELETE a client of MCP ends a session; no call of JSON-RPC is made so.
@@ -111,11 +112,14 @@ class RouteTable:
 
     def find_by_head(self, request: Request) -> Route | None:
         """Return the first route that matches, or None if the body has to be read to tell."""
+        numbers = self._numbers(request.origin.host, request.path)
+        if not numbers:
+            return self.default
         read = Reading(request)
-        for route in self._candidates(read):
-            if route.match.needs_body:
-                return None
-            return route
+        for number in numbers:
+            route = self.routes[number]
+            if route.match.fits_head(read):
+                return None if route.match.needs_body else route
         return self.default
 
     def find(self, request: Request) -> Route:

@@ -5,9 +5,12 @@ A proxy that finds its own name in a request has sent it to itself.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from onceproxy.core.messages import RawHeaders, header_values
 
 
+@lru_cache(maxsize=16)
 def via_line(version: str, name: bytes) -> RawHeaders:
     """Return the line that ``name`` adds to a message which came in ``version`` (``1.1``).
 

@@ -28,7 +28,7 @@ from onceproxy.ingress.admission import Admission, client_of
 from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.pace import Pace
 from onceproxy.ingress.prompt import AtOnce, PromptHandler
-from onceproxy.ingress.responses import ProblemResponse, problem_bytes
+from onceproxy.ingress.responses import ProblemResponse, RawResponse, problem_bytes
 from onceproxy.ingress.unreadable import too_large, unreadable
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ class ClientConnection(PromptHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Write the response; from then on the connection is idle."""
         try:
+            if isinstance(resp, RawResponse) and self.wrote(resp.in_one_piece(request)):
+                return resp, False
             return await super().finish_response(request, resp, start_time)
         finally:
             self._busy = False

@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from onceproxy.core.limits import Limit
 from onceproxy.ingress.admission import Admission
 from onceproxy.ingress.client_connection import ClientConnection
+from onceproxy.ingress.client_request import ClientRequest
 from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.prompt import AtOnce
 
@@ -82,8 +83,8 @@ def _make_request(
     message: RawRequestMessage,
     payload: StreamReader,
     protocol: RequestHandler,
-    writer: AbstractStreamWriter,
+    writer: AbstractStreamWriter | None,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
     cast(ClientConnection, protocol).head_arrived(message)
-    return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
+    return ClientRequest(message, payload, protocol, task)

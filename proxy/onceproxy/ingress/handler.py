@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import web
@@ -95,7 +95,7 @@ class Handler:
         if connection.head_over:
             return self._refused(connection.refuse_head())
         try:
-            login = await self._logins.admit(request)
+            login = self._logins.admit_at_once(request) or await self._logins.admit(request)
             if request.method == "CONNECT":
                 return await self._connect(request, login)
             # One set for all of the request, whatever is configured meanwhile.
@@ -145,8 +145,8 @@ class Handler:
             body = await read_body(request, rules.request_body, self._room)
         read = incoming
         if body is not None:
-            read = replace(incoming, request=incoming.request.with_body(body))
-        verdict = await self._judge.verdict(route, read)
+            read = incoming._replace(request=incoming.request.with_body(body))
+        verdict = route.verdict_by_method(read.request) or await self._judge.verdict(route, read)
         if not verdict.action:
             return await self._passing.through(
                 request, incoming, body, route, journey, learn=verdict.lists_tools
@@ -199,7 +199,7 @@ class Handler:
         journey.action = action
         copy = await Copy.of(whole, route)
         cast(ClientConnection, request.protocol).sent = Sent.GUARDED
-        with InterimRelay(request, self._via).open() as interim:
+        with InterimRelay(request, self._via) as interim:
             answer = await self._guard.once(copy.marked(action), route.sent_as(outgoing), interim)
         self._signals.decided(journey, action, answer)
         via = () if self._via is None else via_line("1.1", self._via)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
@@ -55,8 +54,7 @@ def problem_of(refused: Refused | OverLimit) -> Problem:
     return overloaded(refused) if isinstance(refused, OverLimit) else refused.problem
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """A request's head as it will go upstream (its body still to be read), and who sends it.
 
     ``action`` is the value of ``Onceproxy-Action``. ``upgrade`` is the protocol that the client wants to
@@ -166,7 +164,8 @@ def _mode(headers: RawHeaders) -> Mode | None:
 
 def _check_version(request: web.BaseRequest) -> None:
     """Refuse the versions that the parser takes besides those that are spoken here: 0.9 and 2.0."""
-    if request.version not in (HttpVersion10, HttpVersion11):
+    version = request.version
+    if version != HttpVersion11 and version != HttpVersion10:
         raise Refused(ProblemType.BAD_REQUEST, "Only HTTP/1.1 and HTTP/1.0 are spoken here; use one of them.")
 
 
@@ -194,8 +193,9 @@ def _check_headers(request: web.BaseRequest, headers: RawHeaders) -> None:
 
 
 def _check_host(headers: RawHeaders) -> None:
-    if not all(is_host_field(host) for host in header_values(headers, "host")):
-        raise Refused(ProblemType.BAD_REQUEST, "The Host header is no host and port (RFC 9112 §3.2).")
+    for host in header_values(headers, "host"):
+        if not is_host_field(host):
+            raise Refused(ProblemType.BAD_REQUEST, "The Host header is no host and port (RFC 9112 §3.2).")
 
 
 def _check_loop(headers: RawHeaders, via: bytes | None) -> None:

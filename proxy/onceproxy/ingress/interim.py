@@ -5,9 +5,6 @@ They are no answer: they say nothing of an outcome, are kept in no receipt, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from aiohttp import web
 
 from onceproxy.core.messages import Interim
@@ -20,6 +17,7 @@ MOST = 16  # to one request; what comes beyond it is dropped
 class InterimRelay:
     """Writes the interim responses to one request to its client, until the final one's turn has come.
 
+    A context manager: it relays while it lasts, and an attempt may outlive the wait for it.
     An HTTP/1.0 client gets none. ``via`` is our name in Via, if we have one.
     """
 
@@ -28,13 +26,11 @@ class InterimRelay:
         self._via = via
         self._room = MOST if request.version >= (1, 1) else 0
 
-    @contextmanager
-    def open(self) -> Iterator[InterimRelay]:
-        """Relay while the context lasts: an attempt may outlive the wait for it."""
-        try:
-            yield self
-        finally:
-            self._room = 0
+    def __enter__(self) -> InterimRelay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room = 0
 
     def __call__(self, interim: Interim) -> None:
         """Pass one on."""

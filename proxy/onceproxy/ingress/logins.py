@@ -30,6 +30,8 @@ log = structlog.get_logger("onceproxy.ingress")
 
 CHECKS = 2  # at a time: each takes a core for a tenth of a second, and 16 MiB or more
 WAITING = 200  # different logins under way; they are through in some ten seconds
+NOBODY = Login(None)  # that we know of
+
 REMEMBERED = 10_000  # right ones, and as many wrong ones, at 100 bytes
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -59,11 +61,11 @@ class Logins:
             self._key, self._places = before._key, before._places
             self._right.update((digest, one) for digest, one in before._right.items() if users.holds(one))
 
-    async def admit(self, request: web.BaseRequest) -> Login:
-        """Return who sends a request. Inside a tunnel that is who opened it.
+    def admit_at_once(self, request: web.BaseRequest) -> Login | None:
+        """Return who sends a request: in a tunnel, who opened it. None: it has to be proved.
 
         Raises:
-            Refused: it is no user, or its ``Proxy-Authorization`` can't be read.
+            Refused: it is no user any more, or its ``Proxy-Authorization`` can't be read.
         """
         tunnel = cast(ClientConnection, request.protocol).tunnel
         if tunnel is not None:
@@ -74,13 +76,18 @@ class Logins:
                     "by now. Open another tunnel, with the password that is valid.",
                 )
             return tunnel.login
-        try:
-            given = credentials(raw_headers(request))
-        except Unreadable as error:
-            kind = ProblemType.PROXY_AUTH_REQUIRED if self.users.asked else ProblemType.BAD_REQUEST
-            raise Refused(kind, f"Proxy-Authorization: {error}.") from None
-        if not self.users.asked:
-            return Login(given[0] or None) if given is not None else Login(None)
+        if self.users.asked:
+            return None
+        given = self._given(request)
+        return NOBODY if given is None else Login(given[0] or None)
+
+    async def admit(self, request: web.BaseRequest) -> Login:
+        """Return who sends a request and proves it.
+
+        Raises:
+            Refused: it is no user, or its ``Proxy-Authorization`` can't be read.
+        """
+        given = self._given(request)
         if given is None:
             raise Refused(ProblemType.PROXY_AUTH_REQUIRED, f"This proxy asks who you are. {_SEND_THEM}.")
         login = await self.login(*given)
@@ -91,6 +98,13 @@ class Logins:
                 f"There is no such user, or the password is another one. {_SEND_THEM}.",
             )
         return login
+
+    def _given(self, request: web.BaseRequest) -> tuple[str, str] | None:
+        try:
+            return credentials(raw_headers(request))
+        except Unreadable as error:
+            kind = ProblemType.PROXY_AUTH_REQUIRED if self.users.asked else ProblemType.BAD_REQUEST
+            raise Refused(kind, f"Proxy-Authorization: {error}.") from None
 
     async def login(self, name: str, password: str) -> Login | None:
         """Return the login of a user with this password; None where there is no such user.

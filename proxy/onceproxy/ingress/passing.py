@@ -86,7 +86,7 @@ class Passing:
             body = arriving.pieces() if whole is None else whole
             await answer_expectation(request)
         try:
-            with InterimRelay(request, self._via).open() as interim, Stage(UPSTREAM, journey) as sending:
+            with InterimRelay(request, self._via) as interim, Stage(UPSTREAM, journey) as sending:
                 response = await self._outbound.open(
                     sending.traced(outgoing),
                     body=body,
@@ -121,7 +121,7 @@ class Passing:
             not_ours(response.headers) + self._told_via(response.version),
             content,
             response.content_length,
-            ended=response.aclose,
+            ended=None if response.whole is not None else response.aclose,
         )
 
     def _told_via(self, version: str) -> RawHeaders:

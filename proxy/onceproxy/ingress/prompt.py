@@ -14,11 +14,11 @@ from typing import Any, cast
 
 from aiohttp import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.http_writer import StreamWriter
 from aiohttp.streams import EmptyStreamReader, StreamReader
-from aiohttp.web_protocol import ERROR, PayloadAccessError, RequestHandler, _ErrInfo
+from aiohttp.web_protocol import _PAYLOAD_ACCESS_ERROR, ERROR, RequestHandler, _ErrInfo
 
 LARGEST = 64 * 1024  # bytes of a request's body that is looked at
+_NO_WRITER: Any = None  # a request makes its own, where it needs one
 
 AtOnce = Callable[[Any, RawRequestMessage, bytes], bytes | None]
 """Returns a whole response to a request of HTTP/1.1 that stays connected, or None where that takes longer."""
@@ -36,8 +36,8 @@ class PromptHandler(RequestHandler):
         """
         while not self._force_close:
             if not self._messages:
-                await self._arrival()
-            if self._answered():
+                await self._arrival()  # of one that could not be answered at once
+            elif self._answered():
                 continue
             head, payload = self._messages.popleft()
             self._make_room()
@@ -71,7 +71,7 @@ class PromptHandler(RequestHandler):
         handler = self._request_handler
         if isinstance(head, _ErrInfo):
             handler, head = self._make_error_handler(head), ERROR
-        request = self._request_factory(head, payload, self, StreamWriter(self, self._loop), task)
+        request = self._request_factory(head, payload, self, _NO_WRITER, task)
         try:
             response, lost = await self._handle_request(request, None, handler)
             if lost:
@@ -79,7 +79,7 @@ class PromptHandler(RequestHandler):
             self._keepalive = bool(response.keep_alive)
             if not payload.is_eof():
                 await self._linger(payload)
-            payload.set_exception(PayloadAccessError())
+            payload.set_exception(_PAYLOAD_ACCESS_ERROR)
         except ConnectionError:
             return False
         except asyncio.CancelledError:
@@ -162,6 +162,14 @@ class PromptHandler(RequestHandler):
             self._manager.requests_count += 1
         self._rest_idle()
         transport.write(answer)
+        return True
+
+    def wrote(self, data: bytes | None) -> bool:
+        """Write a whole response, if it is here and the client keeps up; return whether it was written."""
+        transport = self.transport
+        if data is None or self._paused or self._upgraded or transport is None or transport.is_closing():
+            return False
+        transport.write(data)
         return True
 
 

@@ -26,7 +26,8 @@ from onceproxy.guard.guard import Guard
 from onceproxy.ingress.client_connection import ClientConnection, Tunnel
 from onceproxy.ingress.incoming import head_of
 from onceproxy.ingress.prompt import LARGEST as LARGEST_ASKED
-from onceproxy.ingress.responses import answer_response, status_of
+from onceproxy.ingress.responses import answer_response
+from onceproxy.ingress.status import status_of
 from onceproxy.signals.signals import Signals
 
 MOST = 16 * 1024 * 1024  # bytes that all together take, about

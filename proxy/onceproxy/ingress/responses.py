@@ -12,7 +12,6 @@ import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from email.utils import formatdate
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -23,9 +22,8 @@ from aiohttp.abc import AbstractStreamWriter
 from onceproxy.core.hygiene import OUR_PREFIX
 from onceproxy.core.messages import Body, RawHeaders, has_line, header_values, lines_end, may_have_body
 from onceproxy.core.problems import Problem, ProblemType
-from onceproxy.core.receipts import Source
-from onceproxy.core.redaction import is_redacted
 from onceproxy.guard.answers import Answer
+from onceproxy.ingress.status import onceproxy_status
 
 REPLAYED = b"Idempotency-Replayed"
 
@@ -70,7 +68,9 @@ class RawResponse(web.StreamResponse):
         close: bool = False,
         ended: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        super().__init__(status=status)
+        # Not the library's: its headers are none of these, and are not asked for.
+        self._state = {}
+        self._status = status
         self._ended = ended
         self._raw_reason = reason
         self._raw_headers = headers
@@ -85,7 +85,7 @@ class RawResponse(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write the whole response. A body that is cut cuts the client's connection, so that it can tell."""
-        writer = request._payload_writer
+        writer = request.writer
         bodied = may_have_body(request.method, self.status)
         modern = request.version >= (1, 1)
         # A proxy keeps no connection of an HTTP/1.0 client (RFC 9112 §9.3).
@@ -125,14 +125,30 @@ class RawResponse(web.StreamResponse):
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: ``prepare`` has written all."""
 
+    def in_one_piece(self, request: web.BaseRequest) -> bytes | None:
+        """Return what ``prepare`` would write to a client that stays, if it is here and nobody waits for the
+        end.
+        """
+        if (
+            not isinstance(self._content, bytes)
+            or self._ended is not None
+            or self._keep_alive is False
+            or len(self._content) > AT_ONCE
+            or not request.keep_alive
+            or request.version < (1, 1)
+        ):
+            return None
+        self._keep_alive = True
+        return self.whole(request.method)
+
     def whole(self, method: str) -> bytes:
         """Return what ``prepare`` writes to a client of HTTP/1.1 that stays; the response must be here."""
         if not isinstance(self._content, bytes):
             raise ValueError("this response is not all here")
         bodied = may_have_body(method, self.status)
-        headers, _ = self._framed(bodied=bodied, modern=True)
+        headers, chunked = self._framed(bodied=bodied, modern=True)
         head = head_bytes(self.status, self._raw_reason, tuple(headers))
-        return head + self._content if bodied else head
+        return head + _framed(self._content, chunked=chunked) if bodied else head
 
     def _framed(self, *, bodied: bool, modern: bool) -> tuple[list[tuple[bytes, bytes]], bool]:
         """Return the headers with those that tell where the body ends, and whether its chunks do."""
@@ -254,47 +270,3 @@ def _answer_headers(answer: Answer) -> RawHeaders:
     if answer.replayed:
         headers = ((REPLAYED, b"true"), *headers)
     return headers
-
-
-def onceproxy_status(answer: Answer) -> str:
-    """Return the value of ``Onceproxy-Status``: a dictionary of RFC 9651 with the one member ``state``.
-
-    Its parameters are ``attempt``, ``age`` in whole seconds, ``reason``, ``source`` of what is not the
-    upstream's own answer, and ``redacted`` where members of it are not kept.
-    """
-    redacted = answer.replayed and answer.response is not None and is_redacted(answer.response)
-    return status_of(answer, redacted=redacted)
-
-
-def status_of(answer: Answer, *, redacted: bool) -> str:
-    """Return the same, where it is known whether the response is ``redacted``."""
-    nothing = "unguarded" if answer.executed else "refused"
-    return _status_text(
-        nothing if answer.state is None else answer.state.value,
-        answer.attempt,
-        int(answer.age) if answer.replayed or answer.age else None,
-        None if answer.replayed else answer.reason,
-        redacted,
-        answer.source,
-    )
-
-
-@lru_cache(maxsize=1024)  # most answers say the same
-def _status_text(
-    state: str, attempt: int, age: int | None, reason: str | None, redacted: bool, source: Source
-) -> str:
-    params: dict[str, int | bool | http_sf.Token] = {}
-    if attempt:
-        params["attempt"] = attempt
-    if age is not None:
-        params["age"] = age
-    if reason is not None:
-        params["reason"] = http_sf.Token(reason)
-    if redacted:
-        params["redacted"] = True
-    if source is not Source.UPSTREAM:
-        params["source"] = http_sf.Token(source.value)
-    member: Any = (http_sf.Token(state), params)
-    # Every parser takes a space before a parameter (RFC 9651 §4.2.3.2), and people read it more easily.
-    # Tokens and numbers hold no semicolon of their own.
-    return http_sf.ser({"state": member}).replace(";", "; ")

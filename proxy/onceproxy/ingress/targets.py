@@ -16,6 +16,7 @@ from onceproxy.core.messages import DEFAULT_PORTS, Origin
 _TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+")
 # Also spelt as an escape, and with parameters, which some servers cut off before they look at the dots.
 _DOTS = re.compile(rb"/(?:\.|%2[eE]){1,2}(?:;[^/?]*)?(?:[/?]|$)")
+_PATH = re.compile(rb"[/?#]")  # where the authority ends
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:@/?#]+)(?::(?P<port>[0-9]{0,5}))?")
 
@@ -37,9 +38,8 @@ def parse_absolute(target: bytes) -> tuple[Origin, bytes]:
     name = scheme.lower().decode("latin-1")
     if not separator or name not in DEFAULT_PORTS:
         raise BadTarget("the target must start with http:// or https://")
-    end = min(
-        (at for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")) if at >= 0), default=len(rest)
-    )
+    match = _PATH.search(rest)
+    end = len(rest) if match is None else match.start()
     origin = parse_authority(rest[:end], name)
     return origin, origin_form(rest[end:] or b"/")
 

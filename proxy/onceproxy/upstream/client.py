@@ -84,7 +84,7 @@ class UpstreamClient:
         head = request_head(request, length=_length(request))
         longest_idle = self._settings.idle_timeout if reuse_idle is None else reuse_idle
         try:
-            connection = await self._connection(request, longest_idle)
+            connection = self._kept(request, longest_idle) or await self._connected(request)
         except SendFailed as failed:
             return failed.attempt()
         reach("connected")
@@ -117,7 +117,7 @@ class UpstreamClient:
             head = request_head(request, length=_length(request), upgrade=upgrade)
         else:
             head = request_head(request, length=length, chunked=length is None, upgrade=upgrade)
-        connection = await self._connection(request, self._settings.idle_timeout)
+        connection = self._kept(request, self._settings.idle_timeout) or await self._connected(request)
         try:
             return await self._open(connection, request, head, body, length, upgrade, interim)
         except SendFailed as failed:
@@ -125,7 +125,7 @@ class UpstreamClient:
             stale = lost and connection.reused and not connection.answered
             if not stale or body is not None or request.method not in READ_ONLY:
                 raise
-        connection = await self._connection(request, 0)
+        connection = await self._connected(request)
         return await self._open(connection, request, head, None, length, upgrade, interim)
 
     async def tunnel(
@@ -146,12 +146,18 @@ class UpstreamClient:
             timeout=self._settings.connect_timeout,
         )
 
-    async def _connection(self, request: Request, longest_idle: float) -> UpstreamConnection:
-        origin, tls = request.origin, self._context(request)
-        while (connection := self._idle.take(origin, tls, longest_idle)) is not None:
+    def _kept(self, request: Request, longest_idle: float) -> UpstreamConnection | None:
+        """Return an idle connection, if there is one that may be used."""
+        tls = self._context(request)
+        while (connection := self._idle.take(request.origin, tls, longest_idle)) is not None:
             if self._may_use(connection):
                 return connection
             connection.abort()
+        return None
+
+    async def _connected(self, request: Request) -> UpstreamConnection:
+        """Return a new connection."""
+        origin, tls = request.origin, self._context(request)
         policy = self._gate.policy
         handshake = None if tls is None else Handshake(tls, origin.port)
         connection = await dial(

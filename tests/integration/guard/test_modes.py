@@ -16,7 +16,7 @@ from onceproxy.admin.metrics import Metrics
 from onceproxy.core.policies import InDoubt, Mode
 from onceproxy.core.probes import Probe
 from onceproxy.core.states import State
-from onceproxy.ingress.responses import onceproxy_status
+from onceproxy.ingress.status import onceproxy_status
 from stores import an_action
 from upstreams import Conversation, Upstream, after, answer, close, hang
 

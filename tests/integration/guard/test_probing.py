@@ -17,7 +17,7 @@ from onceproxy.core.receipts import Source
 from onceproxy.core.states import State
 from onceproxy.guard.answers import Answer
 from onceproxy.guard.ports import Resolution
-from onceproxy.ingress.responses import onceproxy_status
+from onceproxy.ingress.status import onceproxy_status
 from stores import a_response, an_action
 from upstreams import Upstream, after, answer, close, hang
 

@@ -8,7 +8,7 @@ import pytest
 from onceproxy.core.receipts import RequestId
 from onceproxy.core.states import State
 from onceproxy.guard.answers import Answer
-from onceproxy.ingress.responses import onceproxy_status
+from onceproxy.ingress.status import onceproxy_status
 
 ID = RequestId(b"\1" * 32)
 
