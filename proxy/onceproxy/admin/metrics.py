@@ -61,7 +61,7 @@ class Metrics:
         )
         self._batch_rows = Histogram(
             "onceproxy_batch_rows",
-            "How many claims, or settlements, were written in one statement and one commit.",
+            "How many claims or settlements were written, or receipts read, in one statement.",
             ["lane"],
             buckets=BATCH_ROWS,
             registry=self._registry,

@@ -35,6 +35,7 @@ from onceproxy.store.connection import Connections
 from onceproxy.store.doubts import count_doubts
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
 from onceproxy.store.leases import Lease, boottime
+from onceproxy.store.looking import Looking
 from onceproxy.store.notes import Notes
 from onceproxy.store.outbox import Outbox
 from onceproxy.store.parts import Parts
@@ -70,6 +71,7 @@ class PostgresStore:
         batched: Batched | None = None,
     ) -> None:
         self._connections = connections
+        self._looking = Looking(connections, batched)
         self._new_claims = new_claims(connections, batched)
         self._endings = endings(connections, batched)
         self._notes = Notes(connections, batched)
@@ -119,7 +121,7 @@ class PostgresStore:
             pool_size: connections at most, 2 or more; one more listens for news.
             patience: seconds that a verb keeps trying through an outage.
             keyring: the keys of what receipts keep of answers. None: it is neither encrypted nor decrypted.
-            batched: is told of each batch of claims or settlements.
+            batched: is told of each batch of claims, settlements, or looks at receipts.
             cache: bytes of completed receipts that are kept in memory; ``cache_hit`` is told of each hit.
             room: where the bodies of large receipts lie that copies get.
 
@@ -174,7 +176,10 @@ class PostgresStore:
         for chore in self._chores:
             await chore.stop()
         await asyncio.gather(
-            *(lane.close(LAST_BATCH) for lane in (self._new_claims, self._endings, self._notes))
+            *(
+                lane.close(LAST_BATCH)
+                for lane in (self._new_claims, self._looking, self._endings, self._notes)
+            )
         )
         await self._abandoned.close(GIVE_BACK)
         await self._watching.stop()
@@ -233,7 +238,7 @@ class PostgresStore:
         return self._cache.found_by(action) if self._lease.runs() else None
 
     async def _claim(self, action: Action, token: UUID, instance: UUID) -> Claim | Receipt:
-        result = await claim(self._connections, action, token, instance, self._new_claims)
+        result = await claim(self._looking, action, token, instance, self._new_claims)
         return result if isinstance(result, Claim) else opened_receipt(self._keyring, result)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
@@ -280,7 +285,7 @@ class PostgresStore:
         return await self._cache.filled(request_id.digest, asking)
 
     async def _read(self, request_id: RequestId) -> Receipt | None:
-        found = await read(self._connections, request_id)
+        found = await read(self._looking, request_id)
         return opened_receipt(self._keyring, found) if found is not None else None
 
     async def load(self, receipt: Receipt) -> Body | None:

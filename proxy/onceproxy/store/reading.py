@@ -8,7 +8,7 @@ from uuid import UUID
 from onceproxy.core.receipts import Receipt, RequestId
 from onceproxy.core.states import State
 from onceproxy.guard.ports import StoreUnavailable
-from onceproxy.store.connection import Connections, Statements
+from onceproxy.store.connection import Statements
 from onceproxy.store.rows import receipt_of
 
 TRY = 5.0  # seconds for one read
@@ -44,7 +44,7 @@ async def look(connections: Statements, request_id: RequestId) -> Seen | None:
     raise StoreUnavailable(f"the receipt {request_id} does not hold still")
 
 
-async def read(connections: Connections, request_id: RequestId) -> Receipt | None:
+async def read(connections: Statements, request_id: RequestId) -> Receipt | None:
     """Return the receipt alone, likewise."""
     seen = await look(connections, request_id)
     return seen.receipt if seen is not None else None

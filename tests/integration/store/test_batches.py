@@ -30,15 +30,23 @@ CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON receipts
 """
 
 
+WAITING = """
+SELECT count(pg_terminate_backend(pid))
+FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM receipts%'
+"""
+
+
 class Sizes:
     """Collects the sizes of batches."""
 
     def __init__(self) -> None:
         self.claims: list[int] = []
         self.settlements: list[int] = []
+        self.looks: list[int] = []
 
     def __call__(self, lane: str, rows: int) -> None:
-        (self.claims if lane == "claims" else self.settlements).append(rows)
+        {"claims": self.claims, "settlements": self.settlements, "looks": self.looks}[lane].append(rows)
 
 
 @pytest.fixture
@@ -115,6 +123,52 @@ async def test_what_is_stored_together_is_what_would_be_stored_alone(
     assert together == alone
     assert sizes.claims == [1] * 8 + [8]
     assert sizes.settlements == [8]
+
+
+async def test_copies_that_come_together_share_a_look(store: PostgresStore, sizes: Sizes) -> None:
+    names = [f"copied {number}" for number in range(40)]
+    claims = await claim_all(store, names)
+    bodies = [name.encode() for name in names]
+    ends = [completed(a_response(body=body)) for body in bodies]
+    await asyncio.gather(*(store.settle(*both) for both in zip(claims[:38], ends[:38], strict=True)))
+    await store.settle(claims[38], in_doubt())
+
+    looks = [store.read(claim.request_id) for claim in claims]
+    *found, nothing = await asyncio.gather(*looks, store.read(an_action("unknown").request_id))
+    copies = await asyncio.gather(*(store.claim(an_action(name)) for name in names))
+
+    # No more at once than there is memory for: each may bring a body along.
+    assert sizes.looks == [32, 9, 32, 8]
+    assert nothing is None
+    for claim, body, *seen in zip(claims[:38], bodies[:38], found[:38], copies[:38], strict=True):
+        for one in seen:
+            assert isinstance(one, Receipt)
+            assert one.response is not None
+            assert (one.request_id, one.response.body.read()) == (claim.request_id, body)
+    for one, other in zip(found[38:], copies[38:], strict=True):
+        assert isinstance(one, Receipt)
+        assert isinstance(other, Receipt)
+        assert one.state is other.state
+    assert [one.state for one in found[38:] if one is not None] == [State.IN_DOUBT, State.CLAIMED]
+
+
+async def test_a_look_that_fails_for_many_is_had_alone(
+    store: PostgresStore, sizes: Sizes, database: asyncpg.Connection
+) -> None:
+    claims = await claim_all(store, NAMES)
+    await settle_all(store, claims)
+    cut = 0
+    async with database.transaction():
+        await database.execute("LOCK TABLE receipts IN ACCESS EXCLUSIVE MODE")
+        reads = [asyncio.ensure_future(store.read(claim.request_id)) for claim in claims]
+        while not cut:
+            await asyncio.sleep(0.01)
+            cut = await database.fetchval(WAITING)
+
+    found = await asyncio.gather(*reads)
+
+    assert (cut, sizes.looks) == (1, [20])
+    assert [one.state if one is not None else None for one in found] == [State.COMPLETED] * 20
 
 
 async def test_a_batch_of_all_sorts(store: PostgresStore, sizes: Sizes, history: History) -> None:

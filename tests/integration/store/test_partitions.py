@@ -169,9 +169,9 @@ def keys_of(values: tuple[Any, ...]) -> set[bytes]:
 def touched(monkeypatch: pytest.MonkeyPatch) -> Touched:
     """What statements touch from now on: each is explained, run for that, and undone, before it is run."""
     found: Touched = defaultdict(list)
-    run = Connections.run
+    run, rows = Connections.run, Connections.rows
 
-    async def explained(self: Connections, name: str, *values: Any, **more: Any) -> asyncpg.Record | None:
+    async def explain(self: Connections, name: str, *values: Any) -> None:
         if all_statements()[name].file in HOT:
             async with self.lent(5.0) as connection:
                 transaction = connection.transaction()
@@ -181,9 +181,17 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> Touched:
             relations = list(scans(json.loads(text)[0]["Plan"]))
             parts = {int(one.rpartition("_p")[2]) for one in relations if "_p" in one}
             found[name].append((len(keys_of(values)), parts))
+
+    async def run_explained(self: Connections, name: str, *values: Any, **more: Any) -> asyncpg.Record | None:
+        await explain(self, name, *values)
         return await run(self, name, *values, **more)
 
-    monkeypatch.setattr(Connections, "run", explained)
+    async def rows_explained(self: Connections, name: str, *values: Any, **more: Any) -> list[asyncpg.Record]:
+        await explain(self, name, *values)
+        return await rows(self, name, *values, **more)
+
+    monkeypatch.setattr(Connections, "run", run_explained)
+    monkeypatch.setattr(Connections, "rows", rows_explained)
     return found
 
 
@@ -195,6 +203,7 @@ async def test_a_hot_statement_touches_the_parts_of_its_keys_and_no_others(
     many = await asyncio.gather(*(claimed(store, f"many {number}") for number in range(20)))
     await asyncio.gather(*(store.settle(claim, completed()) for claim in many))
     await asyncio.gather(*(store.note(claim.request_id, Note.REPLAYED) for claim in many))
+    await asyncio.gather(*(store.read(claim.request_id) for claim in many[:4]))
     alone = await settled(store, "alone")
     await store.settle(alone, completed())  # once more: it is asked whose it is
     await store.read(alone.request_id)

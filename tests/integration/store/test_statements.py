@@ -31,7 +31,8 @@ async def test_the_server_understands_it(database: asyncpg.Connection, statement
 async def test_a_hot_statement_finds_its_row_by_request_id(
     database: asyncpg.Connection, statement: Statement
 ) -> None:
-    by_request_id = ("request_id = $1::bytea", "$1::bytea, ", "$1::bytea[], ")
+    one, several = ("request_id = $1::bytea", "$1::bytea, "), ("= ANY ($1::bytea[])", "$1::bytea[], ")
+    by_request_id = (*one, *several)
     assert any(words in statement.text for words in by_request_id)
 
     prepared = await database.prepare(statement.text)

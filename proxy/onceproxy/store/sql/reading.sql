@@ -21,6 +21,26 @@ SELECT
 FROM receipts
 WHERE receipts.request_id = $1::bytea;
 
+-- name: read_many
+-- Read several receipts, each as `read` does. $1 request_ids. Returns a row for each that there is.
+SELECT
+    receipts.*,
+    extract(epoch FROM clock_timestamp() - receipts.changed_at)::float8 AS age,
+    extract(epoch FROM clock_timestamp() - receipts.created_at)::float8 AS first_age,
+    extract(epoch FROM receipts.expires_at - clock_timestamp())::float8 AS expires_in,
+    coalesce(receipts.expires_at <= clock_timestamp(), false) AS expired,
+    coalesce(receipts.expires_at IS NOT NULL AND receipts.forget_at <= clock_timestamp(), false) AS forgotten,
+    CASE WHEN receipts.state = 'claimed' THEN coalesce(
+        (
+            SELECT extract(epoch FROM instances.lease_until - clock_timestamp())::float8
+            FROM instances
+            WHERE instances.instance_id = receipts.instance AND instances.ended_at IS NULL
+        ),
+        0
+    ) ELSE 0 END AS lease_left
+FROM receipts
+WHERE receipts.request_id = ANY ($1::bytea[]);
+
 -- name: lose
 -- Put a claim in doubt whose owner is gone. The owner is looked at again, in the same statement: it may have
 -- renewed its lease, or settled, since it was seen.
