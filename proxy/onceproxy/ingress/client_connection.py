@@ -28,7 +28,7 @@ from onceproxy.ingress.admission import Admission, client_of
 from onceproxy.ingress.limits import ClientLimits
 from onceproxy.ingress.pace import Pace
 from onceproxy.ingress.prompt import AtOnce, PromptHandler
-from onceproxy.ingress.responses import ProblemResponse, RawResponse, problem_bytes
+from onceproxy.ingress.responses import ProblemResponse, problem_bytes
 from onceproxy.ingress.unreadable import too_large, unreadable
 
 if TYPE_CHECKING:
@@ -93,7 +93,6 @@ class ClientConnection(PromptHandler):
         self.sent = Sent.NOTHING
         self.closed: asyncio.Future[None] = loop.create_future()
         self._head_timer: asyncio.TimerHandle | None = None
-        self._busy = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock for the first head, if there is room for the connection."""
@@ -137,20 +136,8 @@ class ClientConnection(PromptHandler):
         # Seldom: what has arrived since the last one is as much.
         self.head_over = self._unserved > self._limits.head and _size(head) > self._limits.head
         self.sent = Sent.NOTHING
-        self._busy = True
         self._unserved = 0
         self._stop_head_timer()
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Write the response; from then on the connection is idle."""
-        try:
-            if isinstance(resp, RawResponse) and self.wrote(resp.in_one_piece(request)):
-                return resp, False
-            return await super().finish_response(request, resp, start_time)
-        finally:
-            self._busy = False
 
     def take_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
         """Give the transport to another protocol; return it, reading paused, and the bytes already read.

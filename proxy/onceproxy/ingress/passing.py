@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from dataclasses import replace
 from typing import cast
 
@@ -43,7 +43,7 @@ class Passing:
         self._signals = signals
         self._via = via
 
-    async def through(
+    def through(
         self,
         request: web.BaseRequest,
         incoming: Incoming,
@@ -52,13 +52,24 @@ class Passing:
         journey: Journey,
         *,
         learn: bool = False,
-    ) -> web.StreamResponse:
+    ) -> Awaitable[web.StreamResponse]:
         """Send a request on as it arrives; ``early`` is its body where it had to be read to tell.
 
         ``learn``: its answer may say what tools there are.
         """
-        if incoming.upgrade is None:
-            return await self._relayed(request, incoming, early, route, journey, learn=learn)
+        relay = self._relayed if incoming.upgrade is None else self._upgraded
+        return relay(request, incoming, early, route, journey, learn=learn)
+
+    async def _upgraded(
+        self,
+        request: web.BaseRequest,
+        incoming: Incoming,
+        early: Capture | None,
+        route: Route,
+        journey: Journey,
+        *,
+        learn: bool,
+    ) -> web.StreamResponse:
         with self._tunnels.one("upgrade"):
             return await self._relayed(request, incoming, early, route, journey, learn=learn)
 

@@ -8,14 +8,16 @@ the only place that knows the library's inside.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, cast
 
-from aiohttp import HttpVersion11
+from aiohttp import HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EmptyStreamReader, StreamReader
 from aiohttp.web_protocol import _PAYLOAD_ACCESS_ERROR, ERROR, RequestHandler, _ErrInfo
+
+from onceproxy.ingress.responses import RawResponse
 
 LARGEST = 64 * 1024  # bytes of a request's body that is looked at
 _NO_WRITER: Any = None  # a request makes its own, where it needs one
@@ -28,6 +30,7 @@ class PromptHandler(RequestHandler):
     """The library's protocol, for a handler that knows some answers ``at_once``."""
 
     at_once: AtOnce | None = None
+    _busy = False  # whether a request is being served whose answer is still to be written
 
     async def start(self) -> None:
         """Serve the requests of the connection in turn, until it closes.
@@ -71,10 +74,11 @@ class PromptHandler(RequestHandler):
         handler = self._request_handler
         if isinstance(head, _ErrInfo):
             handler, head = self._make_error_handler(head), ERROR
+        self._busy = True
         request = self._request_factory(head, payload, self, _NO_WRITER, task)
         try:
-            response, lost = await self._handle_request(request, None, handler)
-            if lost:
+            response = await self._answer(request, handler)
+            if response is None:
                 return False
             self._keepalive = bool(response.keep_alive)
             if not payload.is_eof():
@@ -91,6 +95,31 @@ class PromptHandler(RequestHandler):
         finally:
             del request._task  # else the two would keep one another
         return True
+
+    async def _answer(
+        self, request: web.BaseRequest, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse | None:
+        """Have a request answered, and write the answer; from then on the connection is idle.
+
+        Return the answer, or None where it could not be written: the client has left.
+        """
+        self._request_in_progress = True
+        self._current_request = request
+        try:
+            try:
+                response = await handler(request)
+            except Exception as error:  # noqa: BLE001 (its client is told that it failed)
+                response = self.handle_error(request, 500, error)
+            finally:
+                self._current_request = None
+            if isinstance(response, RawResponse) and self._wrote(response.in_one_piece(request)):
+                return response
+            _, lost = await self.finish_response(request, response, None)
+            return None if lost else response
+        finally:
+            self._busy = self._request_in_progress = False
+            if self._handler_waiter is not None:
+                self._handler_waiter.set_result(None)
 
     async def _linger(self, payload: StreamReader) -> None:
         """Take what is left of a body that nobody wants, for a while, and close where it goes on and on."""
@@ -164,7 +193,7 @@ class PromptHandler(RequestHandler):
         transport.write(answer)
         return True
 
-    def wrote(self, data: bytes | None) -> bool:
+    def _wrote(self, data: bytes | None) -> bool:
         """Write a whole response, if it is here and the client keeps up; return whether it was written."""
         transport = self.transport
         if data is None or self._paused or self._upgraded or transport is None or transport.is_closing():

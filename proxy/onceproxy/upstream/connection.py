@@ -149,7 +149,8 @@ class UpstreamConnection(asyncio.Protocol):
         """
         parser = self._present()
         while parser.head is None:
-            await self._wait(due)
+            self._must_live()
+            await self._news.wait(due)
         return parser.head
 
     async def piece(self, due: float) -> bytes | None:
@@ -163,7 +164,8 @@ class UpstreamConnection(asyncio.Protocol):
             if parser.complete:
                 self._reach(WirePhase.BODY_RECEIVED)
                 return None
-            await self._wait(due)
+            self._must_live()
+            await self._news.wait(due)
         piece = parser.pieces.popleft()
         self._buffered -= len(piece)
         if self._paused and self._buffered < BUFFERED // 2:
@@ -291,10 +293,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._writable.set()
         self.abort()
 
-    async def _wait(self, due: float) -> None:
+    def _must_live(self) -> None:
         if self._failed is not None:
             raise self._failed
-        await self._news.wait(due)
 
     def _late(self) -> None:
         words = f"no whole response within {self._patience:g} seconds"

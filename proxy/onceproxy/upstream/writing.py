@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from functools import lru_cache
 
-from onceproxy.core.messages import RawHeaders, Request, lines_end
+from onceproxy.core.messages import Origin, RawHeaders, Request, lines_end
 from onceproxy.upstream.connection import UpstreamConnection
 
 LAST_CHUNK = b"0\r\n\r\n"
@@ -19,7 +20,7 @@ def request_head(
     Raises:
         ValueError: a part holds what would end it early (CR, LF, NUL, or a space in the target).
     """
-    lines: RawHeaders = ((b"Host", request.origin.host_header.encode("ascii")), *request.headers)
+    lines: RawHeaders = (_host(request.origin), *request.headers)
     if length is not None:
         lines += ((b"Content-Length", b"%d" % length),)
     if chunked:
@@ -32,6 +33,11 @@ def request_head(
     if b" " in method or b" " in request.target or not lines_end(head, len(lines) + 2):
         raise ValueError("a part of the request would end it early")
     return head
+
+
+@lru_cache(maxsize=1024)
+def _host(origin: Origin) -> tuple[bytes, bytes]:
+    return (b"Host", origin.host_header.encode("ascii"))
 
 
 def start_writing(
