@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 
 from onceproxy.core.messages import RawHeaders, Response, has_none, header_values, may_have_body
 
@@ -30,6 +32,32 @@ OUR_PREFIX = b"onceproxy-"
 _NEVER_IN_A_LINE = (b"\r", b"\n", b"\0")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 
+
+class _Names(dict[bytes, bool]):
+    """Whether the lines of a header go on, by its name as it is written: nearly all are written alike.
+
+    ``goes_on`` says it of a name in lower case.
+    """
+
+    def __init__(self, goes_on: Callable[[bytes], bool]) -> None:
+        super().__init__()
+        self._goes_on = goes_on
+
+    def __missing__(self, name: bytes) -> bool:
+        said = self._goes_on(name.lower())
+        if len(self) < _NAMES and len(name) <= _LONGEST:
+            self[name] = said
+        return said
+
+
+_NAMES, _LONGEST = 1_000, 64  # that are remembered, and bytes that such a one may have
+_END_TO_END = _Names(lambda name: name not in HOP_BY_HOP)
+_FORWARDABLE = _Names(lambda name: name not in _STAYING and not name.startswith(OUR_PREFIX))
+_NOT_OURS = _Names(lambda name: not name.startswith(OUR_PREFIX))
+
+_NO_OPTIONS: frozenset[bytes] = frozenset()
+_KEEP_ALIVE = frozenset({b"keep-alive"})  # names what does not go on anyway
+
 ABOUT_THE_BYTES = frozenset(
     {b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest", b"etag"}
 )
@@ -50,9 +78,12 @@ _NEVER_BUT_COOKIES = NEVER_STORED - _COOKIES
 def connection_options(headers: RawHeaders) -> frozenset[bytes]:
     """Return the lower-case names that the Connection headers nominate (RFC 9110 §7.6.1)."""
     values = header_values(headers, "connection")
-    if not values:
-        return frozenset()
-    return frozenset(token.strip().lower() for token in b",".join(values).split(b",") if token.strip())
+    return _options(b",".join(values)) if values else _NO_OPTIONS
+
+
+@lru_cache(maxsize=128)  # nearly all say the same
+def _options(value: bytes) -> frozenset[bytes]:
+    return frozenset(token.strip().lower() for token in value.split(b",") if token.strip())
 
 
 def end_to_end(headers: RawHeaders) -> RawHeaders:
@@ -62,14 +93,11 @@ def end_to_end(headers: RawHeaders) -> RawHeaders:
     """
     if has_none(headers, HOP_BY_HOP):
         return headers
-    dropped = _nominated(headers)
+    options = connection_options(headers)
+    if not options or options == _KEEP_ALIVE:
+        return tuple([line for line in headers if _END_TO_END[line[0]]])
+    dropped = HOP_BY_HOP | (options - {b"content-length"})
     return tuple([line for line in headers if line[0].lower() not in dropped])
-
-
-def _nominated(headers: RawHeaders) -> frozenset[bytes]:
-    """Return the names that do not go on."""
-    options = connection_options(headers) - {b"content-length"}
-    return HOP_BY_HOP | options if options else HOP_BY_HOP
 
 
 def forwardable(headers: RawHeaders) -> RawHeaders:
@@ -78,19 +106,15 @@ def forwardable(headers: RawHeaders) -> RawHeaders:
     Besides the hop-by-hop ones, those that the writer makes anew and those that speak to us are left out.
     """
     options = connection_options(headers)
-    dropped = _STAYING if not options else _STAYING | options
-    return tuple(
-        [
-            line
-            for line in headers
-            if (name := line[0].lower()) not in dropped and not name.startswith(OUR_PREFIX)
-        ]
-    )
+    if not options or options == _KEEP_ALIVE:
+        return tuple([line for line in headers if _FORWARDABLE[line[0]]])
+    dropped = _STAYING | options
+    return tuple([line for line in headers if _FORWARDABLE[line[0]] and line[0].lower() not in dropped])
 
 
 def not_ours(headers: RawHeaders) -> RawHeaders:
     """Return a response's headers without those in which only we speak: an upstream's would be believed."""
-    return tuple([line for line in headers if not line[0].lower().startswith(OUR_PREFIX)])
+    return tuple([line for line in headers if _NOT_OURS[line[0]]])
 
 
 def storable(headers: RawHeaders, *, keep_cookies: bool = False) -> RawHeaders:

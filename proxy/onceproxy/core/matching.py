@@ -90,10 +90,10 @@ class Match:
         request = read.request
         return (
             (not self.methods or request.method in self.methods)
-            and (not any(host.port for host in self.hosts) or self._fits_host(request))
+            and (not self.hosts or not any(host.port for host in self.hosts) or self._fits_host(request))
             and (not self.media_types or _any_text(self.media_types, read.media_type))
-            and all(condition.fits(read.header(condition.name)) for condition in self.headers)
-            and all(condition.fits(read.query_values(condition.name)) for condition in self.query)
+            and (not self.headers or all(one.fits(read.header(one.name)) for one in self.headers))
+            and (not self.query or all(one.fits(read.query_values(one.name)) for one in self.query))
         )
 
     def fits_body(self, read: Reading) -> bool:

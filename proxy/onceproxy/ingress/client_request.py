@@ -35,7 +35,13 @@ class ClientRequest(web.BaseRequest):
         self._payload = payload
         self._protocol = connection
         self._task = task
-        self._cache: dict[str, Any] = {}
+        self._cache: dict[str, Any] = {  # where the library keeps what it has made out once
+            "method": head.method,
+            "version": head.version,
+            "headers": head.headers,
+            "raw_headers": head.raw_headers,
+            "keep_alive": not head.should_close,
+        }
         self._state = {}
         self._writer: StreamWriter | None = None
 

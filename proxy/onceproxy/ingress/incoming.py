@@ -29,6 +29,8 @@ from onceproxy.ingress.targets import (
 # with each request; they do without.
 _CARRY_HTTP = (b"h2", b"http/", b"tls/")
 
+_SPOKEN = {HttpVersion11: "1.1", HttpVersion10: "1.0"}
+
 # What has to be looked into where it is there. Most requests have none of these.
 _SPECIAL = frozenset(
     {
@@ -86,8 +88,15 @@ def raw_target(request: web.BaseRequest) -> bytes:
 
 
 def spoken(request: web.BaseRequest) -> str:
-    """Return the version of HTTP that a request came in, as in ``1.1``."""
-    return f"{request.version.major}.{request.version.minor}"
+    """Return the version of HTTP that a request came in: 1.0 or 1.1.
+
+    Raises:
+        Refused: it is another one. The parser takes 0.9 and 2.0 as well.
+    """
+    version = _SPOKEN.get(request.version)
+    if version is None:
+        raise Refused(ProblemType.BAD_REQUEST, "Only HTTP/1.1 and HTTP/1.0 are spoken here; use one of them.")
+    return version
 
 
 def read_connect(request: web.BaseRequest, login: Login, via: bytes | None = None) -> Tunnel:
@@ -97,7 +106,7 @@ def read_connect(request: web.BaseRequest, login: Login, via: bytes | None = Non
         Refused: a target that is no ``host:port``, a body, or a loop.
     """
     headers = raw_headers(request)
-    _check_version(request)
+    spoken(request)
     _check_loop(headers, via)
     if header_values(headers, "content-length") or header_values(headers, "transfer-encoding"):
         raise Refused(
@@ -121,7 +130,7 @@ def read_request(
         Refused: it can't or may not be forwarded.
     """
     headers = raw_headers(request)
-    _check_version(request)
+    version = spoken(request)
     if plain := has_none(headers, _SPECIAL):
         _check_host(headers)
     else:
@@ -137,7 +146,7 @@ def read_request(
     if left:
         forwarded = one_less(forwarded, left)
     if via is not None:
-        forwarded += via_line(spoken(request), via)
+        forwarded += via_line(version, via)
     outgoing = Request(request.method, origin, target, forwarded)
     if plain:
         return Incoming(outgoing, login.user, None, None, None, for_us=left == 0)
@@ -160,13 +169,6 @@ def _mode(headers: RawHeaders) -> Mode | None:
         raise Refused(
             ProblemType.BAD_REQUEST, "Onceproxy-Mode must be observe or off, and be there once."
         ) from None
-
-
-def _check_version(request: web.BaseRequest) -> None:
-    """Refuse the versions that the parser takes besides those that are spoken here: 0.9 and 2.0."""
-    version = request.version
-    if version != HttpVersion11 and version != HttpVersion10:
-        raise Refused(ProblemType.BAD_REQUEST, "Only HTTP/1.1 and HTTP/1.0 are spoken here; use one of them.")
 
 
 def _check_headers(request: web.BaseRequest, headers: RawHeaders) -> None:

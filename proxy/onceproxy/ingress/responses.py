@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from email.utils import formatdate
 from http import HTTPStatus
@@ -31,19 +31,14 @@ AT_ONCE = 64 * 1024  # bytes of a body that is written together with its head
 CHALLENGE = b'Basic realm="onceproxy", charset="UTF-8"'  # RFC 7617 §2
 
 
-def status_line(status: int, reason: bytes) -> bytes:
-    """Return the status line of HTTP/1.1 (RFC 9112 §4); an empty reason keeps its space."""
-    return b"HTTP/1.1 %d %s\r\n" % (status, reason)
-
-
-def head_bytes(status: int, reason: bytes, headers: RawHeaders) -> bytes:
-    """Return a response's head.
+def head_bytes(status: int, reason: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return a response's head (RFC 9112 §4: an empty reason keeps its space).
 
     Raises:
         ValueError: a header line or the reason holds CR, LF or NUL, which would let it end the head.
     """
     lines = b"".join([b"%s: %s\r\n" % line for line in headers])
-    head = status_line(status, reason) + lines + b"\r\n"
+    head = b"HTTP/1.1 %d %s\r\n%s\r\n" % (status, reason, lines)
     if not lines_end(head, len(headers) + 2):
         raise ValueError("a header of a response, or its reason, holds CR, LF or NUL")
     return head
@@ -145,9 +140,10 @@ class RawResponse(web.StreamResponse):
         """Return what ``prepare`` writes to a client of HTTP/1.1 that stays; the response must be here."""
         if not isinstance(self._content, bytes):
             raise ValueError("this response is not all here")
-        bodied = may_have_body(method, self.status)
+        status = self._status
+        bodied = may_have_body(method, status)
         headers, chunked = self._framed(bodied=bodied, modern=True)
-        head = head_bytes(self.status, self._raw_reason, tuple(headers))
+        head = head_bytes(status, self._raw_reason, headers)
         return head + _framed(self._content, chunked=chunked) if bodied else head
 
     def _framed(self, *, bodied: bool, modern: bool) -> tuple[list[tuple[bytes, bytes]], bool]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from onceproxy.core.messages import RawHeaders
 from onceproxy.upstream.connection import UpstreamConnection
 from onceproxy.upstream.parser import Head
 from onceproxy.upstream.writing import finish
@@ -26,37 +25,16 @@ class UpstreamResponse:
         patience: float,
         whole: bytes | None = None,
     ) -> None:
+        self.status = head.status
+        self.reason = head.reason
+        self.version = head.version
+        self.headers = head.headers
+        self.content_length = head.content_length
         self.whole = whole
         self._connection = connection
-        self._head = head
         self._writing = writing
         self._let_go = let_go
         self._patience = patience
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self._head.status
-
-    @property
-    def reason(self) -> bytes:
-        """The reason phrase."""
-        return self._head.reason
-
-    @property
-    def version(self) -> str:
-        """The version of HTTP."""
-        return self._head.version
-
-    @property
-    def headers(self) -> RawHeaders:
-        """The end-to-end headers."""
-        return self._head.headers
-
-    @property
-    def content_length(self) -> int | None:
-        """The announced length of the body."""
-        return self._head.content_length
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives, waiting for each piece as long as for a whole response.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from onceproxy.core import hygiene
 from onceproxy.core.hygiene import connection_options, end_to_end, forwardable, replayable, storable
 from onceproxy.core.messages import BytesBody, Response
 
@@ -25,6 +26,40 @@ def test_hop_by_hop_and_nominated_headers_stay() -> None:
     )
     assert end_to_end(headers) == ((b"X-B", b"1"), (b"Content-Length", b"3"), (b"x-b", b"2"))
     assert connection_options(headers) == {b"close", b"x-drop", b"x-also", b"content-length"}
+
+
+@pytest.mark.parametrize(
+    ("nominated", "left"),
+    [
+        (b"close", ((b"X-A", b"1"), (b"Content-Length", b"3"))),
+        (b"Keep-Alive", ((b"X-A", b"1"), (b"CLOSE", b"2"), (b"Content-Length", b"3"))),
+        (b"x-a, keep-alive", ((b"CLOSE", b"2"), (b"Content-Length", b"3"))),
+        (b" , ", ((b"X-A", b"1"), (b"CLOSE", b"2"), (b"Content-Length", b"3"))),
+    ],
+)
+def test_a_line_stays_that_is_called_like_an_option(
+    nominated: bytes, left: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    headers = (
+        (b"X-A", b"1"),
+        (b"CLOSE", b"2"),
+        (b"KEEP-ALIVE", b"timeout=5"),
+        (b"Connection", nominated),
+        (b"Content-Length", b"3"),
+    )
+
+    for _ in range(2):  # the names are known the second time
+        assert end_to_end(headers) == left
+        assert forwardable(headers) == left[:-1]
+
+
+def test_no_more_names_are_remembered_than_there_is_room_for() -> None:
+    names = [b"X-%d" % number for number in range(3000)] + [b"x" * 5000]
+    headers = tuple((name, b"1") for name in names)
+
+    assert forwardable(headers) == headers
+    assert len(hygiene._FORWARDABLE) <= hygiene._NAMES
+    assert max(map(len, hygiene._FORWARDABLE)) <= hygiene._LONGEST
 
 
 def test_what_speaks_to_us_is_not_forwarded() -> None:
