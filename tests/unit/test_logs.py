@@ -44,6 +44,41 @@ def test_a_line_is_one_json_object(stderr: io.StringIO) -> None:
     assert told == {"level": "info", "url": "https://ü/", "status": 200, "odd": repr(object)}
 
 
+def test_lines_of_requests_are_as_all_others(stderr: io.StringIO) -> None:
+    log: Any = structlog.get_logger("onceproxy.some")
+    for tell in (log.bind(a=1, b=1), log):
+        for said, how in (("info", tell.info), ("warning", tell.warning)):
+            how("decision", b=2, event_id=3, c=None)
+            how("decision %s", said, b=2)
+            try:
+                raise ValueError("some")
+            except ValueError:
+                how("failed", exc_info=True)
+
+    lines = [json.loads(line) for line in stderr.getvalue().splitlines()]
+    for line in lines:
+        line.pop("timestamp")
+        line["event"] = line["event"].replace(line["level"], "LEVEL")
+        assert line.pop("level") in ("info", "warning")
+    assert lines[0] == {"a": 1, "b": 2, "event_id": 3, "c": None, "event": "decision"}
+    assert lines[1] == {"a": 1, "b": 2, "event": "decision LEVEL"}
+    assert "ValueError: some" in lines[2]["exception"]
+    for line in lines:
+        line["exception"] = re.sub(r"line \d+", "", line.get("exception", ""))
+    assert [list(line.items()) for line in lines[0:3]] == [list(line.items()) for line in lines[3:6]]
+    assert [list(line.items()) for line in lines[6:9]] == [list(line.items()) for line in lines[9:12]]
+
+
+def test_a_line_below_the_level_is_not_told(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr)
+    configure(logging.WARNING)
+    log: Any = structlog.get_logger("onceproxy.some")
+    log.info("decision")
+    log.warning("trouble")
+
+    assert [json.loads(line)["event"] for line in stderr.getvalue().splitlines()] == ["trouble"]
+
+
 def test_libraries_are_heard_from_warnings_on(stderr: io.StringIO) -> None:
     logging.getLogger("some.library").info("chatter")
     logging.getLogger("some.library").warning("trouble")

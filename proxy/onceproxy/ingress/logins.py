@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from onceproxy.core.canonical import pack
-from onceproxy.core.messages import RawHeaders, header_values
+from onceproxy.core.messages import RawHeaders, has_none, header_values
 from onceproxy.core.problems import ProblemType
 from onceproxy.core.users import Login, Users
 from onceproxy.ingress.client_connection import ClientConnection
@@ -34,6 +34,7 @@ NOBODY = Login(None)  # that we know of
 
 REMEMBERED = 10_000  # right ones, and as many wrong ones, at 100 bytes
 
+_CREDENTIALS = frozenset({b"proxy-authorization"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _SEND_THEM = (
@@ -154,9 +155,9 @@ def credentials(headers: RawHeaders) -> tuple[str, str] | None:
     Raises:
         Unreadable: they are something else.
     """
-    values = header_values(headers, "proxy-authorization")
-    if not values:
+    if has_none(headers, _CREDENTIALS):
         return None
+    values = header_values(headers, "proxy-authorization")
     scheme, _, token = values[0].strip().partition(b" ")
     if len(values) > 1 or scheme.lower() != b"basic":
         raise Unreadable("only one, and only Basic, is understood; send user and password so")

@@ -16,7 +16,7 @@ from onceproxy.core.messages import DEFAULT_PORTS, Origin
 _TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+")
 # Also spelt as an escape, and with parameters, which some servers cut off before they look at the dots.
 _DOTS = re.compile(rb"/(?:\.|%2[eE]){1,2}(?:;[^/?]*)?(?:[/?]|$)")
-_PATH = re.compile(rb"[/?#]")  # where the authority ends
+_BEFORE_PATH = re.compile(rb"[A-Za-z]+://[^/?#]*")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:@/?#]+)(?::(?P<port>[0-9]{0,5}))?")
 
@@ -34,14 +34,20 @@ def parse_absolute(target: bytes) -> tuple[Origin, bytes]:
     Raises:
         BadTarget: another scheme, userinfo, a fragment, a bad host or port, or bytes that may not be there.
     """
-    scheme, separator, rest = target.partition(b"://")
-    name = scheme.lower().decode("latin-1")
-    if not separator or name not in DEFAULT_PORTS:
+    match = _BEFORE_PATH.match(target)
+    if match is None:
         raise BadTarget("the target must start with http:// or https://")
-    match = _PATH.search(rest)
-    end = len(rest) if match is None else match.start()
-    origin = parse_authority(rest[:end], name)
-    return origin, origin_form(rest[end:] or b"/")
+    origin = _origin(match[0])
+    return origin, origin_form(target[match.end() :] or b"/")
+
+
+@lru_cache(maxsize=1024)  # as below
+def _origin(text: bytes) -> Origin:
+    scheme, _, authority = text.partition(b"://")
+    name = scheme.lower().decode("latin-1")
+    if name not in DEFAULT_PORTS:
+        raise BadTarget("the target must start with http:// or https://")
+    return parse_authority(authority, name)
 
 
 def is_host_field(value: bytes) -> bool:
@@ -109,7 +115,7 @@ def origin_form(target: bytes) -> bytes:
         raise BadTarget("the target may not hold a fragment (#)")
     if not target.startswith(b"/") or not _TARGET.fullmatch(target):
         raise BadTarget("the target must start with / and hold no spaces or control characters")
-    if _DOTS.search(target.partition(b"?")[0]):
+    if (b"/." in target or b"/%2" in target) and _DOTS.search(target.partition(b"?")[0]):
         raise BadTarget("the target's path may not hold . or .. as a segment; send it resolved")
     return target
 
