@@ -203,7 +203,7 @@ class UpstreamClient:
         if not may_send():
             detail = "the right to send ran out before a byte was sent (the database was away for too long)"
             return Attempt(WirePhase.SENT_NOTHING, failure=Failure.LEASE_LOST, detail=detail)
-        due = asyncio.get_running_loop().time() + patience
+        due = connection.loop.time() + patience
         writing = start_writing(connection, head, _at_once(request.body))
         try:
             # An upstream may answer before it has read all; its answer counts, not what is left to send.
@@ -218,7 +218,8 @@ class UpstreamClient:
                 if body.held:
                     due += await _room(body)
         finally:
-            await finish(writing)
+            if writing is not None:
+                await finish(writing)
         reach("body-received")
         return Attempt(WirePhase.BODY_RECEIVED, response=response, status=answer.status)
 
@@ -241,13 +242,14 @@ class UpstreamClient:
         writing = None
         try:
             writing = start_writing(connection, head, content, chunked=chunked)
-            answer = await connection.head(asyncio.get_running_loop().time() + patience)
+            answer = await connection.head(connection.loop.time() + patience)
         except BaseException:
             await finish(writing)
             self._let_go(connection)
             raise
         if upgrade is None and (whole := connection.whole()) is not None:
-            await finish(writing)
+            if writing is not None:
+                await finish(writing)
             self._let_go(connection)
             return UpstreamResponse(None, answer, None, self._let_go, patience, whole)
         return UpstreamResponse(connection, answer, writing, self._let_go, patience)

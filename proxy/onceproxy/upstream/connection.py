@@ -27,13 +27,15 @@ _ORDER = {phase: at for at, phase in enumerate(WirePhase)}
 class UpstreamConnection(asyncio.Protocol):
     """A connection that carries one request at a time. ``phase`` is that of the present request.
 
-    ``context``, that of its handshake, is who we are on it.
+    ``context``, that of its handshake, is who we are on it. ``loop`` is the event loop: with each request it
+    is asked for its time, and only once for itself.
     """
 
     def __init__(self, origin: Origin, handshake: Handshake | None = None) -> None:
         self.origin = origin
         self.context = None if handshake is None else handshake.context
         self.handshake = handshake
+        self.loop = asyncio.get_running_loop()
         self.phase = WirePhase.SENT_NOTHING
         self.reused = False
         self.admitted_by: EgressPolicy | None = None  # the policy that last judged where it leads
@@ -45,7 +47,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._personal = False
         self._interim: Callable[[Interim], None] | None = None
         self._failed: SendFailed | None = None
-        self._news = News(self._late)
+        self._news = News(self._late, self.loop)
         self._patience = 0.0
         self._arrived: select.poll | None = None
         self._writable = asyncio.Event()

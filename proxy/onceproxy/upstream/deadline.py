@@ -54,13 +54,14 @@ class Deadline:
 class News:
     """Wakes the one who waits for it; ``late`` is called when that takes longer than it may."""
 
-    def __init__(self, late: Callable[[], None]) -> None:
+    def __init__(self, late: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
         self._deadline = Deadline(late)
+        self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
 
     async def wait(self, due: float) -> None:
         """Return at the next news; until ``due``, on the event loop's clock, nobody is called late."""
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         self._deadline.set(due)
         try:
             await self._waiter

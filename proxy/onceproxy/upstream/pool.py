@@ -31,13 +31,12 @@ class IdleConnections:
 
         One on which something arrived meanwhile is closed, not returned.
         """
-        now = asyncio.get_running_loop().time()
         idle = self._idle.get((origin, context), [])
         while idle:
             since, connection = idle.pop()
             if not connection.quiet:
                 connection.abort()
-            elif now - since < longest_idle:
+            elif connection.loop.time() - since < longest_idle:
                 connection.reused = True
                 return connection
             else:  # the others have been idle for longer
@@ -51,7 +50,7 @@ class IdleConnections:
         if len(idle) >= self._most:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
+        loop = connection.loop
         connection.rest_idle()
         idle.append((loop.time(), connection))
         if self._timer is None:
