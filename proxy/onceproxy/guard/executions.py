@@ -14,11 +14,11 @@ from onceproxy.core.attempts import NOTHING_SENT, Attempt, Failure, WirePhase
 from onceproxy.core.messages import Request
 from onceproxy.core.outcomes import EVENTS, Outcome, OutcomeKind, after_doubt, classify
 from onceproxy.core.policies import InDoubt, Mode
-from onceproxy.core.problems import Problem, ProblemType, upstream_problem
+from onceproxy.core.problems import upstream_problem
 from onceproxy.core.receipts import Action, Claim
 from onceproxy.core.states import State, advance
 from onceproxy.guard.answers import Answer
-from onceproxy.guard.awaiting import first_of
+from onceproxy.guard.concluding import answer_of, stored_later, tell
 from onceproxy.guard.places import Granted, Place
 from onceproxy.guard.ports import Execute, Meter, Settled, Spool, Store, TellInterim
 from onceproxy.guard.settling import SLOWEST_STORE, Settling, settlement_of
@@ -56,7 +56,7 @@ class Executions:
         self._receipt_body = receipt_body
         self._patience = patience
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._sending: set[asyncio.Task[Attempt]] = set()
+        self._sending: set[asyncio.Task[Any]] = set()  # that hurry has not cancelled
         self._stopping = asyncio.Event()
 
     @property
@@ -71,32 +71,44 @@ class Executions:
 
         Cancelling the call, or leaving the stream, does not stop it.
         """
-        claim = granted.claim
+        claim, place = granted.claim, granted.place
         stream = Stream(request, action.policy.outcomes, self._receipt_body, interim)
-        begun = Answer(claim.request_id, State.CLAIMED, claim.attempt, "streaming", executed=True)
-        return await self._follow(self._run(action, claim, request, stream), stream, begun, granted.place)
+        told = await self._follow(self._run(action, claim, request, stream, place), stream, place)
+        if told is not None:
+            return told
+        return Answer(
+            claim.request_id,
+            State.CLAIMED,
+            claim.attempt,
+            "streaming",
+            response=stream.response,
+            executed=True,
+            stream=stream.pieces(),
+        )
 
     async def run_unguarded(
         self, action: Action, request: Request, begun: Answer, place: Place, interim: TellInterim = None
     ) -> Answer:
         """Send once without a claim, for a mode in which everything is sent; ``begun`` is what is known."""
         stream = Stream(request, action.policy.outcomes, self._receipt_body, interim)
-        return await self._follow(self._run_unguarded(action, request, stream, begun), stream, begun, place)
+        work = self._run_unguarded(action, request, stream, begun, place)
+        told = await self._follow(work, stream, place)
+        return told or replace(begun, response=stream.response, stream=stream.pieces())
 
-    async def _follow(
-        self, work: Coroutine[Any, Any, Answer], stream: Stream, begun: Answer, place: Place
-    ) -> Answer:
-        """Return what comes of an attempt, or ``begun`` with its stream if that is sooner."""
-        running = self.detach(work)
-        running.add_done_callback(lambda _: place.give_back())
+    async def _follow(self, work: Coroutine[Any, Any, None], stream: Stream, place: Place) -> Answer | None:
+        """Return what comes of an attempt; None: its client gets the stream, which has begun before that."""
+
+        def ended(running: asyncio.Task[None]) -> None:
+            place.give_back()
+            stream.ended(running)
+
+        # One future for the client and one task for the attempt: each more would be a wake-up more.
+        self.detach(work).add_done_callback(ended)
         try:
-            await first_of(running, stream.begun)
+            return await stream.told
         except asyncio.CancelledError:
             stream.leave()
             raise
-        if running.done():
-            return running.result()
-        return replace(begun, response=stream.response, stream=stream.pieces())
 
     def detach(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run work that outlives the client, and that a stop waits for."""
@@ -121,8 +133,9 @@ class Executions:
     def hurry(self) -> None:
         """Put in doubt at once what is in flight."""
         self._stopping.set()
-        for sending in self._sending:
-            sending.cancel()
+        sending, self._sending = self._sending, set()
+        for attempt in sending:
+            attempt.cancel()
 
     async def _end(self, grace: float) -> None:
         """Wait until all attempts have ended, the time is up, or somebody is in a hurry."""
@@ -134,73 +147,72 @@ class Executions:
         ended.cancel()
         hurried.cancel()
 
-    async def _run(self, action: Action, claim: Claim, request: Request, stream: Stream) -> Answer:
+    async def _run(
+        self, action: Action, claim: Claim, request: Request, stream: Stream, place: Place
+    ) -> None:
         try:
             attempt = await self._send(action, request, stream, partial(self._store.may_send, claim))
-            answer = await self._settle(action, claim, attempt)
+            answer = await self._settle(action, claim, attempt, stream, place)
             if answer.response is not None:
                 stream.finish()
-            if stream.begun.done():
-                log.info(
-                    "stream-ended",
-                    request_id=str(claim.request_id),
-                    reason=answer.reason,
-                    attempt=claim.attempt,
-                )
-            return answer
         finally:
             stream.cut()
+        place.give_back()
+        tell(stream, claim, answer)
 
-    async def _run_unguarded(self, action: Action, request: Request, stream: Stream, begun: Answer) -> Answer:
+    async def _run_unguarded(
+        self, action: Action, request: Request, stream: Stream, begun: Answer, place: Place
+    ) -> None:
         try:
             attempt = await self._send(action, request, stream, _always)
             if attempt.response is not None:
                 stream.finish()
-            return replace(
+        finally:
+            stream.cut()
+        place.give_back()
+        stream.tell(
+            replace(
                 begun,
                 response=attempt.response,
                 problem=upstream_problem(attempt) if attempt.response is None else None,
                 executed=attempt.phase not in NOTHING_SENT,
             )
-        finally:
-            stream.cut()
+        )
 
-    async def _settle(self, action: Action, claim: Claim, attempt: Attempt) -> Answer:
+    async def _settle(
+        self, action: Action, claim: Claim, attempt: Attempt, stream: Stream, place: Place
+    ) -> Answer:
         outcome = classify(attempt, action.policy.outcomes)
         if claim.doubtful:
             outcome = after_doubt(outcome)
         work = partial(settlement_of, attempt, outcome, action, self._receipt_body)
         # Only for taking members off a body is it read here.
         settlement = await asyncio.to_thread(work) if action.policy.redact else work()
-        storing = self.detach(self._settling.settle(claim, settlement, action.route))
-        slow = settlement.kept_size / SLOWEST_STORE
-        watched_only = action.policy.mode is Mode.OBSERVE
-        patience = WATCHING if watched_only else self._patience + slow
-        await first_of(storing, timeout=patience)
-        done = storing.done()
-        if not done and not watched_only:
-            return _stored_later(action, claim)
-        reason = outcome.reason if done else "stored-later"
-        if done and storing.result() is Settled.SUPERSEDED:
+
+        def late() -> None:
+            """Let the client go, and the place; the settlement goes on for as long as it takes."""
+            place.give_back()
+            if action.policy.mode is Mode.OBSERVE:
+                if attempt.response is not None:
+                    stream.finish()
+                answer = answer_of(action, claim, attempt, outcome, "stored-later", State.CLAIMED)
+            else:
+                answer = stored_later(action, claim)
+            stream.cut()
+            tell(stream, claim, answer)
+
+        observed = action.policy.mode is Mode.OBSERVE
+        patience = WATCHING if observed else self._patience + settlement.kept_size / SLOWEST_STORE
+        timer = asyncio.get_running_loop().call_later(patience, late)
+        try:
+            settled = await self._settling.settle(claim, settlement, action.route)
+        finally:
+            timer.cancel()
+        reason = outcome.reason
+        if settled is Settled.SUPERSEDED:
             reason = self._superseded(action, claim, outcome)
-        response, problem = attempt.response, None
-        if response is None:
-            problem = replace(
-                upstream_problem(attempt),
-                detail=_explain(attempt, outcome, claim),
-                request_id=claim.request_id,
-                route=action.route,
-                attempt=claim.attempt,
-            )
-        return Answer(
-            claim.request_id,
-            advance(State.CLAIMED, EVENTS[outcome.kind]) if done else State.CLAIMED,
-            claim.attempt,
-            reason,
-            response=response,
-            problem=problem,
-            executed=attempt.phase not in NOTHING_SENT,
-        )
+        state = advance(State.CLAIMED, EVENTS[outcome.kind])
+        return answer_of(action, claim, attempt, outcome, reason, state)
 
     def _superseded(self, action: Action, claim: Claim, outcome: Outcome) -> str:
         reason = "superseded" if outcome.kind is OutcomeKind.RELEASED else "executed-twice"
@@ -234,25 +246,28 @@ class Executions:
             )
         # Where the upstream knows copies, one that is lost to a closing connection is simply sent again.
         reuse_idle = None if action.policy.in_doubt is InDoubt.RESEND else action.policy.reuse_idle
-        sending = asyncio.ensure_future(
-            self._execute.send(
+        attempt = asyncio.current_task()
+        assert attempt is not None
+        self._sending.add(attempt)
+        try:
+            return await self._execute.send(
                 request,
                 may_send,
                 reuse_idle=reuse_idle,
                 head_arrived=stream.head_arrived,
                 interim=stream.interim_arrived,
             )
-        )
-        self._sending.add(sending)
-        sending.add_done_callback(self._sending.discard)
-        await first_of(sending)
-        if sending.cancelled():
+        except asyncio.CancelledError:
+            if attempt not in self._sending:
+                attempt.uncancel()  # it was for the sending alone: what came of it is still to be settled
+            if attempt.cancelling():
+                raise
             return Attempt(
                 WirePhase.SENDING,
                 failure=Failure.STOPPED,
                 detail="the proxy was stopped before the whole answer of the upstream was there",
             )
-        if (error := sending.exception()) is not None:
+        except Exception as error:
             # A fault of ours must not leave a claim that nobody owns: how far it came is not known.
             log.error("sending-failed", exc_info=error)
             return Attempt(
@@ -260,33 +275,9 @@ class Executions:
                 failure=Failure.CONNECTION_LOST,
                 detail="the proxy failed while it was sending",
             )
-        return sending.result()
+        finally:
+            self._sending.discard(attempt)
 
 
 def _always() -> bool:
     return True
-
-
-def _stored_later(action: Action, claim: Claim) -> Answer:
-    problem = Problem(
-        ProblemType.STORE_UNAVAILABLE,
-        "The upstream has answered, but the receipt could not be stored yet; the proxy goes on trying. "
-        "Retry later: the action will not be sent again.",
-        request_id=action.request_id,
-        route=action.route,
-        attempt=claim.attempt,
-        retry_after=5,
-    )
-    return Answer(
-        claim.request_id, State.CLAIMED, claim.attempt, "stored-later", problem=problem, executed=True
-    )
-
-
-def _explain(attempt: Attempt, outcome: Outcome, claim: Claim) -> str:
-    if outcome.kind is OutcomeKind.RELEASED:
-        return f"{attempt.detail}. No byte of the request was sent: it did not happen. Retrying is safe."
-    return (
-        f"{attempt.detail}. Whether the action took effect is not known, and it will not be sent again. "
-        f"Look at the upstream whether it happened; `onceproxy receipts show {claim.request_id}` "
-        "shows the evidence."
-    )

@@ -21,6 +21,7 @@ from onceproxy.core.messages import Interim, Request, Response, header_values, m
 from onceproxy.core.outcomes import OutcomeKind, classify_status
 from onceproxy.core.policies import OutcomeRules
 from onceproxy.crashpoints import reach
+from onceproxy.guard.answers import Answer
 from onceproxy.guard.capture import CHUNK
 from onceproxy.guard.growing import GrowingBody
 from onceproxy.guard.ports import TellInterim
@@ -44,9 +45,9 @@ class _End(Enum):
 class Stream:
     """The answer of one attempt, for the one client that asked for it.
 
-    ``begun`` is resolved with the response's head when the client is to get it as it arrives, and never
-    for an answer that is whole before that. ``response`` is what has arrived, if at least the head has.
-    ``interim`` is who passes on what comes before.
+    ``told`` is the first that there is to say to the client: the answer, or None when it is to get that as it
+    arrives. ``begun`` says that it does, ``left`` that it is gone. ``response`` is what has arrived, if at
+    least the head has. ``interim`` is who passes on what comes before.
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class Stream:
         receipt_body: int,
         interim: TellInterim = None,
     ) -> None:
-        self.begun: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.told: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self.begun = False
         self.response: Response | None = None
         self._interim = interim
         self._method = request.method
@@ -66,14 +68,14 @@ class Stream:
         self._length: int | None = None
         self._news = asyncio.Event()
         self._end = _End.OPEN
-        self._left = False
+        self.left = False
         self._timer: asyncio.TimerHandle | None = None
 
     # What the attempt tells.
 
     def interim_arrived(self, interim: Interim) -> None:
         """Take an interim response: it is no answer, and waits for nothing."""
-        if self._interim is not None and not self._left:
+        if self._interim is not None and not self.left:
             self._interim(interim)
 
     def head_arrived(self, response: Response) -> None:
@@ -106,12 +108,26 @@ class Stream:
         """Cut the client, unless it has been given the end."""
         self._conclude(_End.CUT)
 
+    def tell(self, answer: Answer) -> None:
+        """Give the client its answer, unless it has been told something before."""
+        if not self.told.done():
+            self.told.set_result(answer)
+
+    def ended(self, attempt: asyncio.Task[None]) -> None:
+        """Note that the attempt is over: who was told nothing by then is told why."""
+        if self.told.done():
+            return
+        if attempt.cancelled():
+            self.told.cancel()
+        elif (error := attempt.exception()) is not None:
+            self.told.set_exception(error)
+
     # What the client's side tells.
 
     def leave(self) -> None:
         """Note that the client is gone; the attempt goes on without it."""
-        self._left = True
-        self.begun.cancel()
+        self.left = True
+        self.told.cancel()
         self._stop_timer()
         if self._oversized:
             self._body.forget(self._body.size)
@@ -127,7 +143,7 @@ class Stream:
         try:
             while True:
                 self._news.clear()
-                if self._left:
+                if self.left:
                     raise StreamCut("the client took nothing for too long")
                 end = self._end
                 ready = self._body.size if end is _End.WHOLE else self._size_before_the_end()
@@ -136,7 +152,7 @@ class Stream:
                     given += len(piece)
                     yield piece
                     reach("amid-stream")
-                    if self._left:
+                    if self.left:
                         raise StreamCut("the client took nothing for too long")
                     self._wait_for_client()
                 if self._body.held and given >= self._size_before_the_end():
@@ -160,14 +176,15 @@ class Stream:
         return size if self._length is None else min(size, self._length - 1)
 
     def _begin(self) -> None:
-        if self.response is not None and not self.begun.done():
-            self.begun.set_result(self.response)
+        if self.response is not None and not self.told.done():
+            self.begun = True
+            self.told.set_result(None)
 
     def _grew(self) -> None:
         self._news.set()
         if not self._oversized:
             return
-        if self._left:
+        if self.left:
             self._body.forget(self._body.size)
             return
         # Whatever its status: nobody else will ever get this body, so there is nothing to keep it for.
