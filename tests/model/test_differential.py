@@ -26,7 +26,7 @@ from onceproxy.core.outcomes import OutcomeKind
 from onceproxy.core.policies import AfterTtl, InDoubt
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId, Source
 from onceproxy.core.states import State
-from onceproxy.guard.ports import Resolution, Settlement
+from onceproxy.guard.ports import Resolution, Settled, Settlement
 from onceproxy.store import claims, operator, reading, resolutions, retention, settlements
 from onceproxy.store.connection import Connections
 from onceproxy.store.embedded import EmbeddedServer
@@ -151,7 +151,9 @@ class Both(RuleBasedStateMachine):
         self, action: Action, token: UUID, instance: int, new: claims.NewClaims | None = None
     ) -> Claim | Receipt | None:
         try:
-            return await claims.claim(self.connections, action, token, _uuid(instance), new)
+            wish = claims.Asked(action, token, _uuid(instance))
+            tried = await claims.try_new(new, wish, 60.0) if new is not None else None
+            return await claims.claim(self.connections, action, token, _uuid(instance), tried)
         except claims.InstanceNotLive:
             return None
 
@@ -188,11 +190,14 @@ class Both(RuleBasedStateMachine):
         for (claim, _), kind in ended:
             settlement = KINDS[kind]
             expected.append(self.model.settle(claim, kind, settlement.attempt.response))
-            work.append(
-                settlements.settle(self.connections, claim, settlement, _uuid(1), together=self.endings)
-            )
+            work.append(self._end(claim, settlement))
 
         assert self.await_(_all(work)) == expected
+
+    async def _end(self, claim: Claim, settlement: Settlement) -> Settled:
+        if await settlements.settle_standing(self.endings, claim, settlement):
+            return Settled.STORED
+        return await settlements.settle(self.connections, claim, settlement, _uuid(1))
 
     @rule(name=names)
     def somebody_reads(self, name: str) -> None:

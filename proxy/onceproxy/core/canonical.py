@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from onceproxy.core.messages import RawHeaders, header_values
 
@@ -27,11 +28,17 @@ class NotCanonical(Exception):
 
 
 LENGTH = 8  # bytes of a part's length
+_LENGTHS = tuple(length.to_bytes(LENGTH, "big") for length in range(256))  # those of nearly all parts
 
 
 def pack(parts: Iterable[bytes]) -> bytes:
     """Join parts so that no two lists of parts give the same bytes: each behind its length (8 bytes)."""
-    return b"".join([len(part).to_bytes(LENGTH, "big") + part for part in parts])
+    pieces = []
+    for part in parts:
+        length = len(part)
+        pieces.append(_LENGTHS[length] if length < 256 else length.to_bytes(LENGTH, "big"))
+        pieces.append(part)
+    return b"".join(pieces)
 
 
 def unpack(data: bytes) -> list[bytes] | None:
@@ -48,12 +55,12 @@ def unpack(data: bytes) -> list[bytes] | None:
 
 def canonical_escapes(text: bytes) -> bytes:
     """Decode escapes of unreserved characters and upper-case the hex of all others (RFC 3986 §6.2.2)."""
+    return _ESCAPE.sub(_normal, text) if b"%" in text else text
 
-    def normal(match: re.Match[bytes]) -> bytes:
-        byte = int(match[1], 16)
-        return bytes([byte]) if byte in _UNRESERVED else b"%%%02X" % byte
 
-    return _ESCAPE.sub(normal, text)
+def _normal(escape: re.Match[bytes]) -> bytes:
+    byte = int(escape[1], 16)
+    return bytes([byte]) if byte in _UNRESERVED else b"%%%02X" % byte
 
 
 def media_type(headers: RawHeaders) -> str:
@@ -61,4 +68,9 @@ def media_type(headers: RawHeaders) -> str:
     values = header_values(headers, "content-type")
     if len(values) != 1:
         return ""
-    return values[0].partition(b";")[0].strip().lower().decode("latin-1")
+    return _essence(values[0])
+
+
+@lru_cache(maxsize=256)  # there are as many as clients think of, and most send the same few
+def _essence(value: bytes) -> str:
+    return value.partition(b";")[0].strip().lower().decode("latin-1")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from onceproxy.core.canonical import NotCanonical, media_type
 from onceproxy.core.codings import decode
 from onceproxy.core.json_text import parse_json
-from onceproxy.core.messages import RawHeaders, Request, header_values
+from onceproxy.core.lazily import once
+from onceproxy.core.messages import RawHeaders, Request, has_none, header_values
 from onceproxy.core.multipart import Part, split_parts
 from onceproxy.core.pairs import Pair, split_pairs
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART_FORM = "multipart/form-data"
+_CODING = frozenset({b"content-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +37,27 @@ def content_codings(headers: RawHeaders) -> list[bytes]:
     return [coding for coding in codings if coding not in (b"", b"identity")]
 
 
+def may_be_coded(headers: RawHeaders) -> bool:
+    """Say whether there is anything about content codings in the headers."""
+    return not has_none(headers, _CODING)
+
+
 class Content:
     """The body of one request, read as it is asked for. What can't be read is None."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
-
-    @cached_property
-    def kind(self) -> str:
+        self.kind = media_type(request.headers)
         """The media type, or empty."""
-        return media_type(self._request.headers)
-
-    @cached_property
-    def codings(self) -> list[bytes]:
+        self.codings = content_codings(request.headers)
         """The content codings in the order in which they were applied."""
-        return content_codings(self._request.headers)
 
-    @cached_property
+    @once
     def raw(self) -> bytes:
         """The bytes as they are sent."""
         return self._request.body.read()
 
-    @cached_property
+    @once
     def decoded(self) -> bytes | None:
         """The bytes without their content codings."""
         if not self.codings:
@@ -67,7 +67,7 @@ class Content:
         except NotCanonical:
             return None
 
-    @cached_property
+    @once
     def json(self) -> Parsed | None:
         """The body as JSON, whatever its media type says."""
         if self.decoded is None:
@@ -77,7 +77,7 @@ class Content:
         except NotCanonical:
             return None
 
-    @cached_property
+    @once
     def pairs(self) -> list[Pair] | None:
         """The pairs of a urlencoded form."""
         if self.decoded is None or self.kind != URLENCODED:
@@ -89,7 +89,7 @@ class Content:
         except NotCanonical:
             return None
 
-    @cached_property
+    @once
     def parts(self) -> list[Part] | None:
         """The parts of a multipart body."""
         if self.decoded is None or not self.kind.startswith("multipart/"):

@@ -64,20 +64,17 @@ def stable_credential(headers: RawHeaders, rules: IdentityRules | None = None) -
     Headers that the route puts into the scope are left out: they make another action, not another credential.
     But of Basic the scope has the user alone (see ``public_value``), so that one counts here as well.
     """
-    scope = rules.scope if rules is not None else ()
-    in_scope = {
-        part.name.lower().encode("ascii")
-        for part in scope
-        if isinstance(part, Source) and part.place is Place.HEADER
-    }
-    counted = CREDENTIAL_HEADERS - in_scope
-    return pack(
-        sorted(
-            pack([name.lower(), *stable_value(name, value)])
-            for name, value in headers
-            if name.lower() in counted or (name.lower() in in_scope and basic_user(value) is not None)
-        )
-    )
+    in_scope: set[bytes] = set()
+    for part in rules.scope if rules is not None else ():
+        if isinstance(part, Source) and part.place is Place.HEADER:
+            in_scope.add(part.name.lower().encode("ascii"))
+    found = []
+    for line, value in headers:
+        name = line.lower()
+        counts = basic_user(value) is not None if name in in_scope else name in CREDENTIAL_HEADERS
+        if counts:
+            found.append(pack([name, *stable_value(name, value)]))
+    return pack(sorted(found))
 
 
 def credential_digest(
@@ -133,6 +130,8 @@ def _stable_authorization(value: bytes) -> list[bytes]:
     scheme, _, rest = value.strip().partition(b" ")
     scheme = scheme.lower()
     found: list[bytes] = []
+    if scheme in (b"bearer", b"basic"):  # nearly all
+        return [scheme, rest.strip()]
     if scheme.startswith(b"aws4-"):
         found = _AWS_KEY_ID.findall(rest)
     elif scheme == b"digest":

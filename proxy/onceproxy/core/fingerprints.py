@@ -7,7 +7,7 @@ it is read by its media type, or in the end compared by its bytes: too fine at w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from onceproxy.core.canonical import LENGTH, NotCanonical, canonical_escapes, pack
@@ -34,6 +34,8 @@ TELLING = frozenset(
 )
 """Headers that always count where they are there: without them, different things that are asked for would be
 one action."""
+
+SMALL = 16 * 1024  # bytes of a body that are copied sooner than digested piece by piece
 
 _TELLING = frozenset(name.encode("ascii") for name in TELLING)
 
@@ -70,6 +72,8 @@ class CanonicalForm:
             self.path,
             pack(self.query),
         )
+        if sum(map(len, body)) <= SMALL:
+            return hashlib.sha256(pack((*before, pack(body), *self.headers))).digest()
         digest = hashlib.sha256(pack(before))
         # As pack(body), without the copies: a body may be large.
         digest.update(sum(LENGTH + len(part) for part in body).to_bytes(LENGTH, "big"))
@@ -91,21 +95,26 @@ def canonical_form(
         origin=str(request.origin),
         path=canonical_escapes(path),
         query=_query(query, rules.query),
-        headers=tuple(_headers(request, rules)),
+        headers=_headers(request, rules),
         body=_body(content, rules.body),
     )
 
 
-def _headers(request: Request, rules: FingerprintRules) -> Iterator[bytes]:
+def _headers(request: Request, rules: FingerprintRules) -> tuple[bytes, ...]:
+    none_tells = has_none(request.headers, _TELLING)
+    if none_tells and not rules.headers:
+        return ()
     chosen = {name.lower() for name in rules.headers}
-    if not has_none(request.headers, _TELLING):
+    if not none_tells:
         chosen |= TELLING & {name.lower().decode("latin-1") for name, _ in request.headers}
-    for name in sorted(chosen):
-        yield pack([name.encode("ascii"), *(value.strip() for value in header_values(request.headers, name))])
+    return tuple(
+        pack([name.encode("ascii"), *(value.strip() for value in header_values(request.headers, name))])
+        for name in sorted(chosen)
+    )
 
 
 def _query(query: bytes, rules: Selection) -> tuple[bytes, ...]:
-    if rules.include == () or not query:
+    if not query or rules.include == ():
         return ()
     pairs = split_pairs(query)
     chosen = chosen_names((pair.name for pair in pairs), rules)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
 from typing import Any
@@ -37,7 +37,8 @@ def parse_json(data: bytes) -> Any:
         NotCanonical: it is no JSON in UTF-8, repeats a name, nests deeper than ``MAX_DEPTH``, or holds more
             than ``MAX_VALUES`` values or a number of monstrous length.
     """
-    if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
+    opened = data.count(b"[") + data.count(b"{")
+    if data.count(b",") + opened > MAX_VALUES:
         raise NotCanonical(f"more than {MAX_VALUES} values")
     try:
         document = _DECODER.decode(data.decode("utf-8"))  # a byte order mark is no JSON to it either
@@ -45,11 +46,12 @@ def parse_json(data: bytes) -> Any:
         raise NotCanonical("nested too deep") from None
     except ValueError as error:
         raise NotCanonical(str(error)) from None
-    _check_depth(document)
+    if opened > MAX_DEPTH:
+        _check_depth(document)
     return document
 
 
-def canonical_json(value: Any, without: Container[tuple[int, str | int]] = ()) -> bytes:
+def canonical_json(value: Any, without: Collection[tuple[int, str | int]] = ()) -> bytes:
     """Return a parsed value in canonical form.
 
     ``without``: members and elements that are left out, each as the ``id()`` of its container and its name or
@@ -81,33 +83,42 @@ def number_text(number: _Numbers) -> str:
     return f"{'-' * sign}{kept}e{exponent + len(written) - len(kept)}"
 
 
-def _write(value: Any, without: Container[tuple[int, str | int]], pieces: list[str]) -> None:
+def _write(value: Any, without: Collection[tuple[int, str | int]], pieces: list[str]) -> None:
     if isinstance(value, str):
         pieces.append(encode_basestring(value))
+    elif type(value) is int and -_SAFE <= value <= _SAFE:
+        pieces.append(str(value))
     elif value is None or isinstance(value, bool):
         pieces.append("null" if value is None else "true" if value else "false")
     elif isinstance(value, dict):
         before = "{"
-        for name in sorted(value, key=_utf16):
-            if (id(value), name) not in without:
+        # The order of RFC 8785 §3.2.3, which for ASCII is that of any encoding.
+        for name in sorted(value) if "".join(value).isascii() else sorted(value, key=_utf16):
+            if without and (id(value), name) in without:
+                continue
+            member = value[name]
+            if type(member) is str:
+                pieces.append(f"{before}{encode_basestring(name)}:{encode_basestring(member)}")
+            else:
                 pieces.append(f"{before}{encode_basestring(name)}:")
-                _write(value[name], without, pieces)
-                before = ","
+                _write(member, without, pieces)
+            before = ","
         pieces.append("{}" if before == "{" else "}")
     elif isinstance(value, list):
         before = "["
         for index, element in enumerate(value):
-            if (id(value), index) not in without:
-                pieces.append(before)
-                _write(element, without, pieces)
-                before = ","
+            if without and (id(value), index) in without:
+                continue
+            pieces.append(before)
+            _write(element, without, pieces)
+            before = ","
         pieces.append("[]" if before == "[" else "]")
     else:
         pieces.append(number_text(value))
 
 
 def _utf16(name: str) -> bytes:
-    return name.encode("utf-16-be", "surrogatepass")  # the order of RFC 8785 §3.2.3
+    return name.encode("utf-16-be", "surrogatepass")
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

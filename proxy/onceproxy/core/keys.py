@@ -13,6 +13,7 @@ from onceproxy.core.rules import IdentityRules, Place, Source
 
 MAX_KEY = 255
 _VISIBLE = re.compile(rb"[\x21-\x7e]+")
+_PLAIN = re.compile(rb"[\x21\x23-\x7e][\x21-\x7e]{0,254}")  # a key that is read as it is, wherever it is
 _NAMES = {Place.HEADER: "", Place.QUERY: "query ", Place.FORM: "form field ", Place.JSON: "JSON member "}
 _OF_THE_HEAD = (Place.HEADER, Place.QUERY)
 
@@ -32,14 +33,15 @@ def find_key(request: Request, content: Content, rules: IdentityRules) -> bytes 
         BadKey: what is there can't be used.
     """
     for source in rules.keys:
-        what = describe(source)
         try:
             values = values_at(source, request, content)
         except NoScalar as error:
-            raise BadKey(f"{what}: {error}") from None
-        key = read_key(values, what, header=source.place is Place.HEADER, strict=rules.strict)
-        if key is not None:
-            return key
+            raise BadKey(f"{describe(source)}: {error}") from None
+        if not values:
+            continue
+        if len(values) == 1 and not rules.strict and _PLAIN.fullmatch(values[0]):
+            return values[0]  # as nearly all are: there is nothing to read, and nothing wrong
+        return read_key(values, describe(source), header=source.place is Place.HEADER, strict=rules.strict)
     return None
 
 

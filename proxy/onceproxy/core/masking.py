@@ -92,17 +92,17 @@ def shown_url(request: Request, rules: SecretRules = NOTHING_MORE) -> str:
 
 def masked_path(host: str, path: bytes, rules: SecretRules = NOTHING_MORE) -> str:
     """Return a path (without its query) for people and receipts: needless escapes and secrets taken off."""
-    return (_masked if len(path) <= SHORT else _masked.__wrapped__)(host, path, rules)
+    return (_masked if len(path) <= SHORT else _masked.__wrapped__)(host, path, rules.paths)
 
 
 @lru_cache(maxsize=2048)
-def _masked(host: str, path: bytes, rules: SecretRules) -> str:
+def _masked(host: str, path: bytes, more: tuple[str, ...]) -> str:
     segments = canonical_escapes(path).decode("latin-1").split("/")
     shown = [_segment(segment) for segment in segments]
     for before, (at, segment) in zip(segments, enumerate(segments[1:], 1), strict=False):
         if segment and before.lower() in _NAMES_THE_NEXT:
             shown[at] = MASK
-    for pattern in (*_known(host), *rules.paths):
+    for pattern in (*_known(host), *more):
         for at, masked in _hidden_by(pattern, segments):
             # What two rules hide in one segment is hidden whole: each would show what the other hides.
             shown[at] = masked if shown[at] in (segments[at], masked) else MASK

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -132,7 +133,12 @@ class Origin:
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.host_header}"
+        return _text_of(self.scheme, self.host, self.port)
+
+
+@lru_cache(maxsize=1024)  # each request asks for the one that it goes to, and few are asked for
+def _text_of(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://{Origin(scheme, host, port).host_header}"
 
 
 @dataclass(frozen=True, slots=True)

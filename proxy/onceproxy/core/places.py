@@ -26,10 +26,10 @@ def values_at(source: Source, request: Request, content: Content) -> list[bytes]
     Raises:
         NoScalar: an object, an array or a boolean is there.
     """
+    if source.place is Place.HEADER:
+        return header_values(request.headers, source.name)
     name = source.name.encode("utf-8")
     match source.place:
-        case Place.HEADER:
-            return header_values(request.headers, source.name)
         case Place.QUERY:
             pairs = split_pairs(request.target.partition(b"?")[2])
             return [pair.value for pair in pairs if pair.name == name]

@@ -18,7 +18,7 @@ from onceproxy.core.hygiene import ABOUT_THE_BYTES
 from onceproxy.core.json_members import select_nodes
 from onceproxy.core.json_text import parse_json
 from onceproxy.core.jsonrpc_text import Written, written_elements, written_members
-from onceproxy.core.messages import BytesBody, RawHeaders, Response, has_line
+from onceproxy.core.messages import BytesBody, RawHeaders, Response, has_none
 
 MARKER = "(redacted)"
 """What stands in the place of a member."""
@@ -26,6 +26,7 @@ MARKER = "(redacted)"
 REDACTED = b"Onceproxy-Redacted"
 """A line of a stored response that is not as the upstream gave it. Clients see it in Onceproxy-Status."""
 _REDACTED = REDACTED.lower()
+_OURS = frozenset({_REDACTED})
 
 Location = tuple[str | int, ...]
 _BYTE_ORDER_MARK = "\ufeff"
@@ -33,7 +34,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 def is_redacted(response: Response) -> bool:
     """Say whether a stored response lacks what the upstream's had."""
-    return has_line(response.headers, _REDACTED)
+    return not has_none(response.headers, _OURS)
 
 
 def redacted(response: Response, paths: tuple[str, ...]) -> Response | None:
@@ -42,7 +43,7 @@ def redacted(response: Response, paths: tuple[str, ...]) -> Response | None:
     None: its body is no JSON that all parsers read the same, and so must not be kept.
     """
     headers = response.headers
-    if has_line(headers, _REDACTED):  # the upstream's word
+    if not has_none(headers, _OURS):  # the upstream's word
         headers = tuple(line for line in headers if line[0].lower() != _REDACTED)
         response = replace(response, headers=headers)
     if not paths or not response.body.size:

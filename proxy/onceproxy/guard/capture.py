@@ -31,7 +31,7 @@ class Capture:
         self._refusable = refusable
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
-        self._digest = hashlib.sha256()
+        self._digest: hashlib._Hash | None = None  # none while all is in memory: few ask for it
         self._size = 0
         self._forgotten = 0
 
@@ -50,7 +50,7 @@ class Capture:
     @property
     def digest(self) -> bytes:
         """SHA-256 of the bytes so far."""
-        return self._digest.digest()
+        return (hashlib.sha256(self._memory) if self._digest is None else self._digest).digest()
 
     def write(self, data: bytes) -> None:
         """Append ``data``.
@@ -71,6 +71,7 @@ class Capture:
                 file.close()
                 raise
             # Not before the file has it all: what was captured stays readable though the disk is full.
+            self._let_out()
             self._file, self._memory = file, bytearray()
             self._room.give_memory(held)
             self._room.take_file(held)
@@ -81,8 +82,9 @@ class Capture:
             if not self._room.take_file(new) and not self.crowded:
                 self.crowded = True
                 self._room.crowded()
-        self._digest.update(data)
-        self._size += len(data)
+        if self._digest is not None:
+            self._digest.update(data)
+        self._size += new
 
     def at(self, offset: int, size: int) -> bytes:
         """Return up to ``size`` of the bytes from ``offset`` on; at least one.
@@ -123,6 +125,7 @@ class Capture:
             return
         rest = b"" if before >= self._size else self.at(before, self._size - before)
         gone = self._held - len(rest)
+        self._let_out()
         if self._file is None:
             self._memory = bytearray(rest)
             self._room.give_memory(gone)
@@ -131,6 +134,11 @@ class Capture:
             os.truncate(self._file.fileno(), 0)
             self._put(self._file, rest, 0)
         self._forgotten = min(before, self._size)
+
+    def _let_out(self) -> None:
+        """Digest what is in memory: from now on it is not there any more, or not all of it."""
+        if self._digest is None:
+            self._digest = hashlib.sha256(self._memory)
 
     @property
     def _held(self) -> int:

@@ -15,8 +15,7 @@ class GrowingBody(Capture):
     def __init__(self, room: Room = ENDLESS) -> None:
         super().__init__(room)
         self._grew: Callable[[], None] | None = None
-        self._gate = asyncio.Event()
-        self._gate.set()
+        self._gate: asyncio.Event | None = None  # made when somebody has to wait: hardly ever
 
     def follow(self, grew: Callable[[], None] | None) -> None:
         """Call ``grew`` after each write; None: no more."""
@@ -31,16 +30,20 @@ class GrowingBody(Capture):
     @property
     def held(self) -> bool:
         """Whether the writer is to wait before it writes more."""
-        return not self._gate.is_set()
+        return self._gate is not None and not self._gate.is_set()
 
     def hold(self) -> None:
         """Hold the writer up."""
+        if self._gate is None:
+            self._gate = asyncio.Event()
         self._gate.clear()
 
     def go_on(self) -> None:
         """Let the writer go on."""
-        self._gate.set()
+        if self._gate is not None:
+            self._gate.set()
 
     async def room(self) -> None:
         """Wait until more may be written."""
-        await self._gate.wait()
+        if self._gate is not None:
+            await self._gate.wait()

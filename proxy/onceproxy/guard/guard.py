@@ -7,7 +7,6 @@ What a copy gets is decided in ``core.decisions``; attempts are run in ``executi
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,7 +27,7 @@ from onceproxy.core.limits import OverLimit
 from onceproxy.core.messages import Request, Response
 from onceproxy.core.policies import Duplicate, Mode
 from onceproxy.core.problems import ProblemType
-from onceproxy.core.receipts import Action, Receipt, RequestId
+from onceproxy.core.receipts import Action, Receipt
 from onceproxy.crashpoints import reach
 from onceproxy.guard.answers import Answer, not_sent, refusal
 from onceproxy.guard.executions import Executions
@@ -110,7 +109,7 @@ class Guard:
         self._replays = Replays(store, self._executions, self._meter)
         self._reads = SharedReads(store)
         self._turns = Turns()
-        self._copies: Counter[RequestId] = Counter()
+        self._copies: dict[bytes, int] = {}
         self._draining = False
 
     async def once(self, action: Action, request: Request, interim: TellInterim = None) -> Answer:
@@ -185,16 +184,16 @@ class Guard:
 
     async def _claim_or_tell(self, action: Action, request: Request) -> Granted | Answer:
         """Claim the action, or answer its copy from what is known."""
-        alone = self._copies[action.request_id] == 0
-        self._copies[action.request_id] += 1
+        copies, digest = self._copies, action.request_id.digest
+        others = copies.get(digest, 0)
+        copies[digest] = others + 1
         try:
             # Beside another copy a claim would most likely be in vain; and a look can be shared.
-            met = await (self._claim(action) if alone else self._reads.read(action.request_id))
+            met = await (self._reads.read(action.request_id) if others else self._claim(action))
             return met if isinstance(met, Granted) else await self._beside(action, request, met)
         finally:
-            self._copies[action.request_id] -= 1
-            if not self._copies[action.request_id]:
-                del self._copies[action.request_id]
+            if left := copies.pop(digest) - 1:
+                copies[digest] = left
 
     async def _claim(self, action: Action) -> Granted | Receipt:
         """Claim the action for a place that it has by then, or return the receipt that stands in the way.
@@ -212,9 +211,11 @@ class Guard:
                     "it does not take the receipts of earlier requests, and the spool is full"
                 )
             return known
-        if not self._places.free_for(action.user) and (known := await self._known(action)) is not None:
-            return known
-        place = await self._places.take(action.user)
+        place = self._places.take_free(action.user)
+        if place is None:
+            if (known := await self._known(action)) is not None:
+                return known
+            place = await self._places.take(action.user)
         granted = None
         try:
             reach("before-claim")

@@ -72,9 +72,9 @@ class Places:
         """How many wait for one."""
         return len(self._queue)
 
-    def free_for(self, user: str | None) -> bool:
-        """Say whether a request of ``user`` would get a place at once."""
-        return self._taken < self._most and self._has_share(user)
+    def take_free(self, user: str | None) -> Place | None:
+        """Return a place if there is one that ``user`` may have; None: it has to be waited for."""
+        return self._grant(user) if self._free_for(user) else None
 
     async def take(self, user: str | None) -> Place:
         """Return a place, as soon as there is one.
@@ -82,8 +82,8 @@ class Places:
         Raises:
             OverLimit: the queue is full, or this user's share of it, or the time is up.
         """
-        if self.free_for(user):
-            return self._grant(user)
+        if (place := self.take_free(user)) is not None:
+            return place
         if self._closed:
             raise _too_many(Limit.QUEUE, "The proxy is shutting down.")
         if user is not None and self._waiting[user] >= self._per_user:
@@ -135,8 +135,8 @@ class Places:
             self._queue.remove(one)
             _less(self._waiting, one.user)
 
-    def _has_share(self, user: str | None) -> bool:
-        return user is None or self._running[user] < self._per_user
+    def _free_for(self, user: str | None) -> bool:
+        return self._taken < self._most and (user is None or self._running[user] < self._per_user)
 
     def _grant(self, user: str | None) -> Place:
         self._taken += 1
@@ -149,7 +149,7 @@ class Places:
         _less(self._running, user)
         # The first that may: those of a user who has all of his share let others pass.
         for one in self._queue:
-            if not one.granted.done() and self.free_for(one.user):
+            if not one.granted.done() and self._free_for(one.user):
                 self._drop(one)
                 one.granted.set_result(self._grant(one.user))
                 return

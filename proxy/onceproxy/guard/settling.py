@@ -70,7 +70,10 @@ class Settling:
             self._spool_after + slow, lambda: securing.append(loop.create_task(self._secure(unstored)))
         )
         try:
-            settled = await self._insist(unstored)
+            try:
+                settled = await self._store.settle(claim, settlement)
+            except StoreUnavailable as error:
+                settled = await self._insist(unstored, error)
             for task in securing:  # it has to be in the spool to be removed from there
                 await task
         finally:
@@ -89,16 +92,18 @@ class Settling:
         secured = [await self._secure(unstored) for unstored in list(self._open.values())]
         return all(secured)
 
-    async def _insist(self, unstored: Unstored) -> Settled:
+    async def _insist(self, unstored: Unstored, error: StoreUnavailable) -> Settled:
+        """Settle what the store has not taken at the first try, for ``error``."""
         claim, delay = unstored.claim, _FIRST_RETRY
         while True:
-            try:
-                return await self._store.settle(claim, unstored.settlement)
-            except StoreUnavailable as error:
-                log.warning("receipt-not-stored-yet", request_id=str(claim.request_id), error=str(error))
+            log.warning("receipt-not-stored-yet", request_id=str(claim.request_id), error=str(error))
             await self._secure(unstored)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LAST_RETRY)
+            try:
+                return await self._store.settle(claim, unstored.settlement)
+            except StoreUnavailable as again:
+                error = again
 
     async def _secure(self, unstored: Unstored) -> bool:
         claim = unstored.claim

@@ -32,6 +32,9 @@ SLOWEST = 30.0  # seconds for a client to take some of a body that waits for it 
 EVENT_STREAM = b"text/event-stream"
 
 
+_NOTHING = GrowingBody()  # in place of a body of which no byte has arrived
+
+
 class StreamCut(ConnectionError):
     """The answer has no end that may be given: the client's connection has to be cut."""
 
@@ -64,9 +67,9 @@ class Stream:
         self._method = request.method
         self._rules = rules
         self._receipt_body = receipt_body
-        self._body = GrowingBody()
+        self._body = _NOTHING
         self._length: int | None = None
-        self._news = asyncio.Event()
+        self._news: asyncio.Event | None = None
         self._end = _End.OPEN
         self.left = False
         self._timer: asyncio.TimerHandle | None = None
@@ -140,9 +143,10 @@ class Stream:
             StreamCut: there is no end, or the client was too slow.
         """
         given = 0
+        news = self._news = asyncio.Event()
         try:
             while True:
-                self._news.clear()
+                news.clear()
                 if self.left:
                     raise StreamCut("the client took nothing for too long")
                 end = self._end
@@ -163,7 +167,7 @@ class Stream:
                     return
                 if end is _End.CUT:
                     raise StreamCut("the answer was cut")
-                await self._news.wait()
+                await news.wait()
         finally:
             self.leave()
 
@@ -181,7 +185,7 @@ class Stream:
             self.told.set_result(None)
 
     def _grew(self) -> None:
-        self._news.set()
+        self._wake()
         if not self._oversized:
             return
         if self.left:
@@ -200,6 +204,10 @@ class Stream:
     def _conclude(self, end: _End) -> None:
         if self._end is _End.OPEN:
             self._end = end
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._news is not None:
             self._news.set()
 
     def _stop_timer(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from onceproxy.core.contents import Content, content_codings
+from onceproxy.core.contents import Content, may_be_coded
 from onceproxy.core.identity import Examined, examine
 from onceproxy.core.keys import BadKey, MissingKey, find_key, needs_body
 from onceproxy.core.messages import Request
@@ -20,9 +20,7 @@ def takes_long(request: Request, route: Route) -> bool:
     """Say whether reading a request's body under the rules of ``route`` would hold up the event loop."""
     graphql = route.identity.fingerprint.body.form is BodyForm.GRAPHQL
     # Coded bodies may be far larger than they look.
-    return request.body.size > (INLINE_GRAPHQL if graphql else INLINE) or bool(
-        content_codings(request.headers)
-    )
+    return request.body.size > (INLINE_GRAPHQL if graphql else INLINE) or may_be_coded(request.headers)
 
 
 def passes_by(request: Request, rules: IdentityRules) -> bool:

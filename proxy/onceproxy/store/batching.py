@@ -71,28 +71,38 @@ class Lane(Generic[Asked, Told]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = False
 
-    async def ask(self, key: bytes, asked: Asked, size: int = 0) -> Told:
+    async def ask(self, key: bytes, asked: Asked, size: int = 0, patience: float | None = None) -> Told:
         """Return what came of ``asked`` (about ``size`` bytes), in the next batch that has no other ``key``.
 
-        Cancelling the call takes it out of a batch that is not under way yet, and disturbs none that is.
+        Cancelling the call takes it out of a batch that is not under way yet, and disturbs none that is; nor
+        does the end of ``patience``, in seconds.
 
         Raises:
             NotBatched: its batch failed. It may have been done or not.
+            TimeoutError: the time is up. Likewise.
         """
-        told: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[Told] = loop.create_future()
         self._waiting.append(_Entry(key, asked, size, told))
-        self._start()
-        return await told
+        self._start(loop)
+        if patience is None:
+            return await told
+        # A fifth of the price of asyncio.timeout, which cancels tasks and not a future.
+        timer = loop.call_later(patience, _give_up, told)
+        try:
+            return await told
+        finally:
+            timer.cancel()
 
     async def close(self, timeout: float) -> None:
         """Let batches under way end for ``timeout`` seconds, then leave them to their fate."""
         await end_within(self._tasks, timeout)
 
-    def _start(self) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin one more flight, if there may be one. It takes off after whoever else is about to ask."""
         if self._waiting and not self._starting and len(self._tasks) < self._flights:
             self._starting = True
-            task = asyncio.get_running_loop().create_task(self._fly())
+            task = loop.create_task(self._fly(loop))
             self._tasks.add(task)
             task.add_done_callback(self._landed)
 
@@ -103,12 +113,12 @@ class Lane(Generic[Asked, Told]):
         # Somebody may have asked since it found nobody waiting, and counted on it. Who waits for a key that
         # is under way is taken by whoever carries that one.
         if any(entry.key not in self._under_way for entry in self._waiting):
-            self._start()
+            self._start(task.get_loop())
 
-    async def _fly(self) -> None:
+    async def _fly(self, loop: asyncio.AbstractEventLoop) -> None:
         self._starting = False
         while batch := self._board():
-            self._start()
+            self._start(loop)
             await self._carry(batch)
 
     def _board(self) -> list[_Entry[Asked, Told]]:
@@ -152,3 +162,8 @@ class Lane(Generic[Asked, Told]):
                 self._under_way.discard(entry.key)
                 if not entry.told.done():
                     entry.told.set_exception(NotBatched())
+
+
+def _give_up(told: asyncio.Future[Told]) -> None:
+    if not told.done():
+        told.set_exception(TimeoutError())

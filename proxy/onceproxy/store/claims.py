@@ -67,14 +67,30 @@ def new_claims(connections: Connections, batched: Batched | None = None) -> NewC
     return Lane("claims", partial(_claim_new, connections), batched=batched)
 
 
+async def try_new(new: NewClaims, asked: Asked, patience: float) -> Tried | None:
+    """Claim an action with others, if it is new as nearly all are. None: it has to be claimed alone.
+
+    Raises:
+        StoreUnavailable: nothing was heard of it for ``patience`` seconds. It may be claimed.
+    """
+    action = asked.action
+    if action.likeness is not None and action.likeness.treatment is not FreshKey.ALLOW:
+        return None
+    try:
+        return await new.ask(action.request_id.digest, asked, _size(action), patience)
+    except NotBatched:
+        return None  # it may be ours by now: as after any commit that is not known
+    except TimeoutError as error:
+        raise StoreUnavailable("the database does not answer: TimeoutError") from error
+
+
 async def claim(
-    connections: Statements, action: Action, token: UUID, instance: UUID, new: NewClaims | None = None
+    connections: Statements, action: Action, token: UUID, instance: UUID, tried: Tried | None = None
 ) -> Claim | Receipt:
     """Claim ``action`` for ``instance`` under ``token``, or return the receipt that stands in the way.
 
     That may be the one of an earlier action like it, where the route holds those. Safe to repeat with the
-    same token. ``new``: where to try first, with others; what comes of nothing there is tried alone. Raises
-    what asyncpg raises.
+    same token. ``tried``: what came of it with others. Raises what asyncpg raises.
 
     Raises:
         InstanceNotLive: the instance's lease ran out, or it was ended.
@@ -82,13 +98,15 @@ async def claim(
     """
     request_id = action.request_id
     asked = Asked(action, token, instance)
+    like = None
     for turn in range(ROUNDS):
-        tried, like = await _try(connections, asked, new if turn == 0 else None)
-        if tried is None:
-            assert like is not None
-            if (earlier := await look(connections, like)) is not None:
-                return earlier.receipt
-            continue  # purged since
+        if tried is None or turn > 0:
+            tried, like = await _try(connections, asked)
+            if tried is None:
+                assert like is not None
+                if (earlier := await look(connections, like)) is not None:
+                    return earlier.receipt
+                continue  # purged since
         if tried.attempt is not None:
             claimed = Claim(request_id, token, tried.attempt, like=like)
             return _resent(claimed, action, tried.resent_at) if tried.resent_at is not None else claimed
@@ -115,18 +133,11 @@ def _resent(claim: Claim, action: Action, first_age: float) -> Claim:
     return replace(claim, doubtful=True, resend_left=(window or 0.0) - first_age)
 
 
-async def _try(
-    connections: Statements, asked: Asked, new: NewClaims | None
-) -> tuple[Tried | None, RequestId | None]:
+async def _try(connections: Statements, asked: Asked) -> tuple[Tried | None, RequestId | None]:
     """Return what came of a claim (None: it was not even tried), and an earlier action like this one."""
     action = asked.action
     likeness = action.likeness
     if likeness is None or likeness.treatment is FreshKey.ALLOW:
-        if new is not None:
-            try:
-                return await new.ask(action.request_id.digest, asked, _size(action)), None
-            except NotBatched:
-                pass  # it may be ours by now: as after any commit that is not known
         return await _alone(connections, asked), None
     question = (action.request_id.digest, likeness.digest, timedelta(seconds=likeness.window))
     if likeness.treatment is FreshKey.WARN:

@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from onceproxy.guard.ports import StoreUnavailable
 from onceproxy.store.connection import Connections
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable, is_outage
 from onceproxy.store.lockfiles import InstanceLock, dead_instances, forget
 from onceproxy.store.retrying import pauses
+from onceproxy.store.tokens import new_uuid
 from onceproxy.version import __version__
 
 log = logging.getLogger(__name__)
@@ -32,11 +33,12 @@ log = logging.getLogger(__name__)
 MARGIN = 0.1  # of the lease: we stop that much earlier than the database does
 LONGEST_MARGIN = 1.0  # seconds; clocks that tick differently by more than 5 % are not clocks
 
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 def boottime() -> float:
     """Seconds on a clock that no one can set and that runs through a suspension, where the system has one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
+    return time.clock_gettime(_CLOCK)
 
 
 class Lease:
@@ -67,7 +69,7 @@ class Lease:
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._claimed: dict[UUID, float] = {}
-        self.instance = uuid4()
+        self.instance = new_uuid()
 
     def runs(self) -> bool:
         """Say whether this instance still counts as alive, with a margin to spare."""
@@ -107,7 +109,7 @@ class Lease:
 
     def covers(self, token: UUID) -> bool:
         """Say whether a claim was made under the lease that runs now."""
-        return self.runs() and self._clock() < self._claimed.get(token, -math.inf)
+        return self._clock() < min(self._deadline, self._claimed.get(token, -math.inf))
 
     async def begin(self) -> None:
         """Become an instance, tell the database which ones of this machine are dead, and keep the lease.
@@ -176,11 +178,11 @@ class Lease:
         old, self._lock = self._lock, None
         if old is not None:
             old.drop()
-        self.instance = uuid4()
+        self.instance = new_uuid()
         while self._data_dir is not None and self._lock is None:
             self._lock = InstanceLock.take(self._data_dir, self.instance)
             if self._lock is None:
-                self.instance = uuid4()
+                self.instance = new_uuid()
         asked = self._clock()
         await self._connections.run(
             "begin_instance",

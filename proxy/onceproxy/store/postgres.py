@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from onceproxy.core.messages import Body
 from onceproxy.core.receipts import Action, Claim, Receipt, RequestId
@@ -27,10 +27,11 @@ from onceproxy.sealing import answers
 from onceproxy.sealing.answers import opened_receipt
 from onceproxy.sealing.keyring import Keyring
 from onceproxy.store.abandoned import Abandoned
+from onceproxy.store.alone import claim_alone, settle_alone
 from onceproxy.store.batching import Batched
 from onceproxy.store.cache import Hit, ReceiptCache
 from onceproxy.store.chores import chores
-from onceproxy.store.claims import InstanceNotLive, claim, new_claims
+from onceproxy.store.claims import NEW, Asked, InstanceNotLive, new_claims, try_new
 from onceproxy.store.connection import Connections
 from onceproxy.store.doubts import count_doubts
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
@@ -45,7 +46,8 @@ from onceproxy.store.reading import read
 from onceproxy.store.rekeying import unknown_keys
 from onceproxy.store.resolutions import resolve
 from onceproxy.store.retrying import persist
-from onceproxy.store.settlements import endings, settle
+from onceproxy.store.settlements import Endings, endings, settle_standing
+from onceproxy.store.tokens import new_uuid
 from onceproxy.store.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -215,13 +217,19 @@ class PostgresStore:
         Raises:
             StoreUnavailable: the database or our lease on it is away. Nothing may be sent.
         """
-        token = uuid4()
+        token = new_uuid()
         instance = self._lease.check()
         if (known := self._cache.found_by(action)) is not None:
             return known
         asked = self._lease.now()
         try:
-            trying = persist(lambda: self._claim(action, token, instance), self._patience)
+            wish = Asked(action, token, instance)
+            tried = await try_new(self._new_claims, wish, self._patience)
+            if tried is NEW:
+                self._lease.remember(token, instance)
+                return Claim(action.request_id, token, 1)
+            left = asked + self._patience - self._lease.now()
+            trying = claim_alone(self._looking, self._new_claims, wish, tried, self._keyring, left)
             result = await self._cache.filled(action.request_id.digest, trying)
         except (asyncio.CancelledError, StoreUnavailable, *DATABASE_ERRORS) as error:
             if isinstance(error, InstanceNotLive):
@@ -237,10 +245,6 @@ class PostgresStore:
         """Return the receipt that ``claim`` would return from memory; None: it has to ask the database."""
         return self._cache.found_by(action) if self._lease.runs() else None
 
-    async def _claim(self, action: Action, token: UUID, instance: UUID) -> Claim | Receipt:
-        result = await claim(self._looking, action, token, instance, self._new_claims)
-        return result if isinstance(result, Claim) else opened_receipt(self._keyring, result)
-
     async def settle(self, claim: Claim, settlement: Settlement) -> Settled:
         """Write the end of an attempt durably. May be repeated: the same settlement is stored once.
 
@@ -253,23 +257,33 @@ class PostgresStore:
             ValueError: the settlement says completed and brings no response.
         """
         sealed = answers.sealed_settlement(self._keyring, claim, settlement)
+        # What was refused once would make every batch fail that it is in.
+        together = self._endings if claim.token not in self._refused else None
+        if together is not None and await settle_standing(together, claim, sealed):
+            settled = Settled.STORED
+        else:
+            settled = await self._settle_alone(claim, sealed, together)
+        self._lease.forget(claim.token)
+        self._watching.wake(claim.request_id.digest)
+        return settled
 
-        async def once() -> Settled:
-            await self._parts.write(claim, sealed)
-            # What was refused once would make every batch fail that it is in.
-            together = self._endings if claim.token not in self._refused else None
-            return await settle(self._connections, claim, sealed, self._lease.instance, together)
-
+    async def _settle_alone(self, claim: Claim, settlement: Settlement, together: Endings | None) -> Settled:
         try:
-            settled = await persist(once, self._patience, bounded=False)
+            settled = await settle_alone(
+                self._connections,
+                together,
+                self._parts,
+                claim,
+                settlement,
+                lambda: self._lease.instance,
+                self._patience,
+            )
         except DATABASE_ERRORS as error:
             # A mistake, of ours or with the tables. What happened must outlive that until somebody mends it.
             log.exception("the database refuses a settlement")
             self._refused.add(claim.token)
             raise SettlementRefused(f"the database refuses it: {type(error).__name__}") from error
         self._refused.discard(claim.token)
-        self._lease.forget(claim.token)
-        self._watching.wake(claim.request_id.digest)
         return settled
 
     async def read(self, request_id: RequestId) -> Receipt | None:

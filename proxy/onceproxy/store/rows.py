@@ -17,6 +17,7 @@ from onceproxy.core.policies import AfterTtl
 from onceproxy.core.receipts import Action, IdentityKind, Receipt, RequestId, Source
 from onceproxy.core.states import State
 from onceproxy.guard.ports import Settlement
+from onceproxy.store.tokens import uuid_of
 
 Row = asyncpg.Record
 
@@ -145,7 +146,7 @@ def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
 
 def event_of(token: UUID, kind: str) -> UUID:
     """The id of the event that an attempt causes, the same each time it is written."""
-    return UUID(int=token.int ^ _mark(kind))
+    return uuid_of(token.int ^ _mark(kind))
 
 
 @lru_cache(maxsize=64)  # there are fewer kinds

@@ -40,17 +40,27 @@ def endings(connections: Connections, batched: Batched | None = None) -> Endings
     return Lane("settlements", partial(_settle_claimed, connections), batched=batched)
 
 
-async def settle(
-    connections: Statements,
-    claim: Claim,
-    settlement: Settlement,
-    instance: UUID,
-    together: Endings | None = None,
-) -> Settled:
+async def settle_standing(together: Endings, claim: Claim, settlement: Settlement) -> bool:
+    """Settle with others what has a claim that stands, as nearly all have; False: it is to be settled alone.
+
+    Raises:
+        ValueError: the settlement says completed and brings no response.
+    """
+    if (size := settlement.kept_size) > SMALL:
+        return False
+    digest, token = claim.request_id.digest, claim.token
+    event = event_of(token, settlement.outcome.kind.value)
+    values = (digest, token, claim.attempt, *settlement_values(settlement), event)
+    try:
+        return await together.ask(digest, values, size)
+    except NotBatched:
+        return False  # it may be stored by now: as after any commit that is not known
+
+
+async def settle(connections: Statements, claim: Claim, settlement: Settlement, instance: UUID) -> Settled:
     """Write ``settlement`` if the receipt is still the claim's, or else keep it in the audit trail.
 
-    Safe to repeat: events have ids that are made from the token. ``together``: where to try first, with
-    others; what comes of nothing there is tried alone. Raises what asyncpg raises.
+    Safe to repeat: events have ids that are made from the token. Raises what asyncpg raises.
 
     Raises:
         PartsMissing: not all parts of its body are there.
@@ -59,13 +69,6 @@ async def settle(
     digest, kind = claim.request_id.digest, settlement.outcome.kind
     whose, event = (digest, claim.token, claim.attempt), event_of(claim.token, kind.value)
     values = settlement_values(settlement)
-    size = settlement.kept_size
-    if together is not None and size <= SMALL:
-        try:
-            if await together.ask(digest, (*whose, *values, event), size):
-                return Settled.STORED
-        except NotBatched:
-            pass  # it may be stored by now: as after any commit that is not known
     row = await connections.run(
         "settle",
         *whose,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_requests import FORM, JSON, a_multipart, body_of, body_rules, digest, post, with_headers
+from onceproxy.core import fingerprints
 from onceproxy.core.messages import RawHeaders, Request
 from onceproxy.core.rules import NONE, BodyForm, FingerprintRules, Selection
 
@@ -190,3 +191,11 @@ def test_a_body_whose_coding_is_bad_is_its_bytes() -> None:
 def test_every_form_of_body_is_read(form: BodyForm) -> None:
     for request in (post(b'{"a": 1}'), post(b"a=1", FORM), a_multipart(("a", b"1")), post(b"\xff", ())):
         assert len(digest(request, body_rules(form))) == 32
+
+
+@pytest.mark.parametrize("form", BodyForm)
+def test_a_large_body_is_digested_as_a_small_one(form: BodyForm, monkeypatch: pytest.MonkeyPatch) -> None:
+    request, rules = with_headers(post(), (b"If-Match", b'"1"')), body_rules(form)
+    at_once = digest(request, rules)
+    monkeypatch.setattr(fingerprints, "SMALL", -1)
+    assert digest(request, rules) == at_once
