@@ -152,6 +152,8 @@ class Executions:
     ) -> None:
         try:
             attempt = await self._send(action, request, stream, partial(self._store.may_send, claim))
+            if stream.begun:
+                await asyncio.sleep(0)  # its client has all that has arrived before a settlement can fail
             answer = await self._settle(action, claim, attempt, stream, place)
             if answer.response is not None:
                 stream.finish()
