@@ -10,22 +10,20 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
-from asyncpg.exceptions import ReadOnlySQLTransactionError
 
 from onceproxy.store.errors import (
     DATABASE_ERRORS,
     DatabaseUnreachable,
-    NotReplicated,
     is_outage,
     is_refusal,
 )
 from onceproxy.store.hosts import places, split_hosts
-from onceproxy.store.lending import Lender, Lent
+from onceproxy.store.lending import Lender
+from onceproxy.store.loans import ENDING, Loan, end_loan
 from onceproxy.store.retrying import pauses
 from onceproxy.store.statements import sql
 
@@ -175,8 +173,19 @@ class Connections:
         raises anything but a plain refusal by the server, the statement may have been committed or not.
         """
         lender = self._reserved if reserved else self._common
-        async with _Loan(lender, timeout, pooled=self._pooled) as connection:
-            row: asyncpg.Record | None = await connection.fetchrow(sql(name), *values, timeout=timeout)
+        row: asyncpg.Record | None
+        if self._pooled or (lent := lender.take_kept()) is None:
+            async with Loan(lender, timeout, pooled=self._pooled) as connection:
+                row = await connection.fetchrow(sql(name), *values, timeout=timeout)
+            return row
+        # As a loan does, which costs as much as all else that we do for a small statement.
+        try:
+            row = await lent.connection.fetchrow(sql(name), *values, timeout=timeout)
+        except BaseException as error:
+            await end_loan(lender, lent, error, ENDING)
+            raise
+        if not lender.keep(lent):
+            await end_loan(lender, lent, None, ENDING)
         return row
 
     async def rows(self, name: str, *values: object, timeout: float) -> list[asyncpg.Record]:
@@ -188,7 +197,7 @@ class Connections:
     @asynccontextmanager
     async def lent(self, timeout: float) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
         """Lend a connection for reading; ``timeout`` seconds are allowed for one to come free."""
-        async with _Loan(self._common, timeout, pooled=self._pooled) as connection:
+        async with Loan(self._common, timeout, pooled=self._pooled) as connection:
             yield connection
 
     @asynccontextmanager
@@ -199,7 +208,7 @@ class Connections:
         raises, the transaction may have been committed or not.
         """
         # Whatever goes wrong ends the connection, and the transaction with it: nobody must go on with that.
-        async with _Loan(self._common, timeout, ended_by=(BaseException,)) as connection:
+        async with Loan(self._common, timeout, ended_by=(BaseException,)) as connection:
             async with asyncio.timeout(timeout):
                 transaction = connection.transaction(isolation="read_committed")
                 await transaction.start()
@@ -216,78 +225,6 @@ class Connections:
                 if not is_outage(error):
                     raise
                 lender.terminate()
-
-
-class _Loan:
-    """A connection for as long as the context lasts, which says in the end whether it can be lent again.
-
-    ``pooled``: all of it is one transaction. The library asks for a statement's types first, and what runs it
-    has to be the session that was asked: a pooler keeps to one while a transaction lasts.
-    """
-
-    def __init__(
-        self,
-        lender: Lender,
-        timeout: float,
-        # Postgres cancels whatever a backend is doing when the cancel request gets there, which may be the
-        # next user's statement: never hand such a connection on.
-        # (Nor one that asyncpg itself has lost its bearings with.)
-        ended_by: tuple[type[BaseException], ...] = (
-            asyncio.CancelledError,
-            TimeoutError,
-            asyncpg.InternalClientError,
-        ),
-        *,
-        pooled: bool = False,
-    ) -> None:
-        self._lender = lender
-        self._timeout = timeout
-        # Where a transaction is open, whatever goes wrong ends the connection, and the transaction with it.
-        self._ended_by = (BaseException,) if pooled else ended_by
-        self._pooled = pooled
-        self._lent: Lent | None = None
-        self._transaction: asyncpg.transaction.Transaction | None = None
-
-    async def __aenter__(self) -> asyncpg.pool.PoolConnectionProxy:
-        self._lent = lent = await self._lender.take(self._timeout)
-        if self._pooled:
-            self._transaction = lent.connection.transaction(isolation="read_committed")
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await self._transaction.start()
-            except BaseException:
-                lent.connection.terminate()
-                await self._lender.give_back(lent)
-                raise
-        return lent.connection
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        lent = self._lent
-        assert lent is not None
-        try:
-            if self._transaction is not None and error is None:
-                async with asyncio.timeout(self._timeout):
-                    await self._transaction.commit()
-        except BaseException as uncommitted:
-            error = uncommitted
-            raise
-        finally:
-            await self._end(lent, error)
-
-    async def _end(self, lent: Lent, error: BaseException | None) -> None:
-        not_replicated = lent.heard[0] if error is None and lent.heard else None
-        try:
-            if isinstance(error, ReadOnlySQLTransactionError):
-                # We are connected to what has become a standby: all of the pool is.
-                await self._lender.expire()
-            if isinstance(error, self._ended_by):
-                lent.connection.terminate()
-        finally:
-            await self._lender.give_back(lent)
-        if not_replicated is not None:
-            raise NotReplicated(not_replicated)
 
 
 async def _pool(url: str, size: int, pooled: bool) -> asyncpg.Pool:

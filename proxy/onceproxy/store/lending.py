@@ -53,6 +53,21 @@ class Lender:
         self._generation = 0
         self._clock = asyncio.get_running_loop().time
 
+    def take_kept(self) -> Lent | None:
+        """Return a connection that is kept here; None: it is to be taken as ``take`` does."""
+        return self._kept.pop() if self._kept and not self._kept[-1].is_closed else None
+
+    def keep(self, lent: Lent) -> bool:
+        """Keep what was lent and was used as it should be; False: it is to be given back."""
+        if lent.generation != self._generation or self._waiting or self._closing or lent.is_closed:
+            return False
+        now = self._clock()
+        if lent.heard or (self._kept and self._kept[0].back_at < now - KEPT):
+            return False
+        lent.back_at = now
+        self._kept.append(lent)
+        return True
+
     async def take(self, timeout: float) -> Lent:
         """Return a connection that is no one else's; wait ``timeout`` seconds for one to come free.
 
@@ -71,16 +86,11 @@ class Lender:
 
     async def give_back(self, lent: Lent) -> None:
         """Take back what was lent, whatever became of it."""
-        old = lent.generation != self._generation
-        if old or self._waiting or self._closing or lent.is_closed:
-            await self._give_up(lent)
-            return
-        now = self._clock()
         lent.heard.clear()
-        lent.back_at = now
-        self._kept.append(lent)
-        if self._kept[0].back_at < now - KEPT:
+        while self._kept and self._kept[0].back_at < self._clock() - KEPT:
             await self._give_up(self._kept.pop(0))
+        if not self.keep(lent):
+            await self._give_up(lent)
 
     async def expire(self) -> None:
         """Use no connection again that is open now: those that are lent are closed when they come back."""

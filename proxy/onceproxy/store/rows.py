@@ -122,8 +122,8 @@ def parts_of(settlement: Settlement) -> int | None:
     return -(-settlement.kept_size // PART)
 
 
-def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
-    """The parameters $4 to $16 of the statement ``settle``.
+def settlement_values(settlement: Settlement, *, apart: bool = False) -> tuple[Any, ...]:
+    """The parameters $4 to $16 of the statement ``settle``. ``apart``: the body is in parts.
 
     Raises:
         ValueError: the settlement says completed and brings no response.
@@ -138,7 +138,7 @@ def settlement_values(settlement: Settlement) -> tuple[Any, ...]:
     return (
         kind.value,
         status,
-        *response_values(kept, keep_body=settlement.keep_body, apart=parts_of(settlement) is not None),
+        *response_values(kept, keep_body=settlement.keep_body, apart=apart),
         *evidence_values(attempt),
         settlement.outcome.reason,
     )
@@ -169,10 +169,11 @@ def response_values(
     """
     if response is None:
         return None, None, None, None, True, None, None
+    names, values = zip(*response.headers, strict=True) if response.headers else ((), ())
     return (
         response.reason,
-        tuple([name for name, _ in response.headers]),
-        tuple([value for _, value in response.headers]),
+        names,
+        values,
         response.body.read() if keep_body and not apart else None,
         keep_body,
         response.body.size,

@@ -68,13 +68,14 @@ async def settle(connections: Statements, claim: Claim, settlement: Settlement, 
     """
     digest, kind = claim.request_id.digest, settlement.outcome.kind
     whose, event = (digest, claim.token, claim.attempt), event_of(claim.token, kind.value)
-    values = settlement_values(settlement)
+    parts = parts_of(settlement)
+    values = settlement_values(settlement, apart=parts is not None)
     row = await connections.run(
         "settle",
         *whose,
         *values,
         event,
-        parts_of(settlement),
+        parts,
         timeout=TRY,
         reserved=True,
     )
