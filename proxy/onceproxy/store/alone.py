@@ -14,14 +14,14 @@ from onceproxy.guard.ports import Settled, Settlement
 from onceproxy.sealing.answers import opened_receipt
 from onceproxy.sealing.keyring import Keyring
 from onceproxy.store.claims import Asked, NewClaims, Tried, claim, try_new
-from onceproxy.store.connection import Connections
+from onceproxy.store.connection import Connections, Statements
 from onceproxy.store.parts import Parts
 from onceproxy.store.retrying import persist
 from onceproxy.store.settlements import Endings, settle, settle_standing
 
 
 async def claim_alone(
-    connections: Connections,
+    connections: Statements,
     new: NewClaims,
     asked: Asked,
     tried: Tried | None,
