@@ -83,7 +83,7 @@ class Both(RuleBasedStateMachine):
         self.model = ModelStore()
         self.claims: list[tuple[Claim, Action]] = []
         self.tokens = 0
-        self.new_claims = claims.new_claims(self.connections)
+        self.new_claims = claims.NewClaims(self.connections)
         self.endings = settlements.endings(self.connections)
         for table in ("receipts", "events", "instances", "outbox"):
             self.await_(self.database.execute(f"DELETE FROM {table}"))

@@ -38,7 +38,10 @@ async def claim_alone(
         nonlocal tries
         tries += 1
         met = tried if tries == 1 else await try_new(new, asked, patience)
-        return await claim(connections, asked.action, asked.token, asked.instance, met)
+        if met is not None:
+            return await claim(connections, asked.action, asked.token, asked.instance, met)
+        async with new.turns.of(asked.action.request_id.digest):
+            return await claim(connections, asked.action, asked.token, asked.instance)
 
     found = await persist(once, patience)
     return found if isinstance(found, Claim) else opened_receipt(keyring, found)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -157,11 +157,18 @@ class Lane(Generic[Asked, Told]):
                 self._name,
                 type(error).__name__,  # and not its words, which may quote the row
             )
+            self._let_go({entry.key for entry in batch})
         finally:
             for entry in batch:
                 self._under_way.discard(entry.key)
                 if not entry.told.done():
                     entry.told.set_exception(NotBatched())
+
+    def _let_go(self, keys: Set[bytes]) -> None:
+        """Have those go alone that wait for what failed: the next batch might fail for it as well."""
+        for entry in self._waiting:
+            if entry.key in keys and not entry.told.done():
+                entry.told.set_exception(NotBatched())
 
 
 def _give_up(told: asyncio.Future[Told]) -> None:

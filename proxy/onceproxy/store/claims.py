@@ -26,6 +26,7 @@ from onceproxy.store.confirming import confirm
 from onceproxy.store.connection import Connections, Run, Statements
 from onceproxy.store.reading import look
 from onceproxy.store.rows import action_values, claim_columns, lone_claim_values
+from onceproxy.store.turns import Turns
 
 TRY = 5.0  # seconds for one statement
 ROUNDS = 10  # a receipt that is free when read and taken when claimed, ten times over, is no accident
@@ -59,12 +60,13 @@ class Tried:
 
 NEW, NOT_NEW, NOT_LIVE = Tried(live=True, attempt=1), Tried(live=True), Tried(live=False)
 
-NewClaims = Lane[Asked, Tried]
 
+class NewClaims:
+    """Where claims of actions that have no receipt yet are made, many at once, and all others in turn."""
 
-def new_claims(connections: Connections, batched: Batched | None = None) -> NewClaims:
-    """Return where claims of actions that have no receipt yet are made, many at once."""
-    return Lane("claims", partial(_claim_new, connections), batched=batched)
+    def __init__(self, connections: Connections, batched: Batched | None = None) -> None:
+        self.lane: Lane[Asked, Tried] = Lane("claims", partial(_claim_new, connections), batched=batched)
+        self.turns = Turns()
 
 
 async def try_new(new: NewClaims, asked: Asked, patience: float) -> Tried | None:
@@ -76,8 +78,10 @@ async def try_new(new: NewClaims, asked: Asked, patience: float) -> Tried | None
     action = asked.action
     if action.likeness is not None and action.likeness.treatment is not FreshKey.ALLOW:
         return None
+    if new.turns.goes_alone(action.request_id.digest):
+        return None
     try:
-        return await new.ask(action.request_id.digest, asked, _size(action), patience)
+        return await new.lane.ask(action.request_id.digest, asked, _size(action), patience)
     except NotBatched:
         return None  # it may be ours by now: as after any commit that is not known
     except TimeoutError as error:

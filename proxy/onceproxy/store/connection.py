@@ -210,10 +210,9 @@ class Connections:
         # Whatever goes wrong ends the connection, and the transaction with it: nobody must go on with that.
         async with Loan(self._common, timeout, ended_by=(BaseException,)) as connection:
             async with asyncio.timeout(timeout):
-                transaction = connection.transaction(isolation="read_committed")
-                await transaction.start()
+                await connection.execute(sql("begin"))
                 yield lambda name, *values: connection.fetchrow(sql(name), *values)
-                await transaction.commit()
+                await connection.execute(sql("commit"))
 
     async def close(self) -> None:
         """Close both pools: politely for a few seconds, then by force."""
@@ -235,11 +234,22 @@ async def _pool(url: str, size: int, pooled: bool) -> asyncpg.Pool:
         max_size=size,
         timeout=CONNECT_TRY,
         server_settings=SETTINGS,
+        # A pooler's sessions are everybody's: there each transaction says so at its beginning.
+        init=None if pooled else _limit_lock_waits,
         reset=_leave_as_it_is,
         # What is prepared by name is in another session a moment later. 100 is the library's own default.
         statement_cache_size=0 if pooled else 100,
     )
 
 
+async def _limit_lock_waits(connection: asyncpg.Connection) -> None:
+    """Let no statement of ours wait long for a row that somebody holds.
+
+    It would keep what it has written already from everybody else, for as long as that takes: the end of our
+    connection does not end the waiting. Not said while connecting: poolers refuse what they do not know.
+    """
+    await connection.execute(sql("limit_lock_waits"))
+
+
 async def _leave_as_it_is(connection: asyncpg.Connection) -> None:
-    """No statement of ours changes the session, so the usual reset would be a round trip for nothing."""
+    """No statement of a loan changes the session, so the usual reset would be a round trip for nothing."""

@@ -10,6 +10,7 @@ from asyncpg.exceptions import ReadOnlySQLTransactionError
 
 from onceproxy.store.errors import NotReplicated
 from onceproxy.store.lending import Lender, Lent
+from onceproxy.store.statements import sql
 
 # Postgres cancels whatever a backend is doing when the cancel request gets there, which may be the next
 # user's statement: never hand such a connection on. (Nor one that asyncpg itself has lost its bearings with.)
@@ -37,15 +38,13 @@ class Loan:
         self._ended_by = (BaseException,) if pooled else ended_by
         self._pooled = pooled
         self._lent: Lent | None = None
-        self._transaction: asyncpg.transaction.Transaction | None = None
 
     async def __aenter__(self) -> asyncpg.pool.PoolConnectionProxy:
         self._lent = lent = await self._lender.take(self._timeout)
         if self._pooled:
-            self._transaction = lent.connection.transaction(isolation="read_committed")
             try:
                 async with asyncio.timeout(self._timeout):
-                    await self._transaction.start()
+                    await lent.connection.execute(sql("begin"))
             except BaseException:
                 lent.connection.terminate()
                 await self._lender.give_back(lent)
@@ -58,9 +57,9 @@ class Loan:
         lent = self._lent
         assert lent is not None
         try:
-            if self._transaction is not None and error is None:
+            if self._pooled and error is None:
                 async with asyncio.timeout(self._timeout):
-                    await self._transaction.commit()
+                    await lent.connection.execute(sql("commit"))
         except BaseException as uncommitted:
             error = uncommitted
             raise

@@ -31,7 +31,7 @@ from onceproxy.store.alone import claim_alone, settle_alone
 from onceproxy.store.batching import Batched
 from onceproxy.store.cache import Hit, ReceiptCache
 from onceproxy.store.chores import chores
-from onceproxy.store.claims import NEW, Asked, InstanceNotLive, new_claims, try_new
+from onceproxy.store.claims import NEW, Asked, InstanceNotLive, NewClaims, try_new
 from onceproxy.store.connection import Connections
 from onceproxy.store.doubts import count_doubts
 from onceproxy.store.errors import DATABASE_ERRORS, DataDirUnusable
@@ -74,7 +74,7 @@ class PostgresStore:
     ) -> None:
         self._connections = connections
         self._looking = Looking(connections, batched)
-        self._new_claims = new_claims(connections, batched)
+        self._new_claims = NewClaims(connections, batched)
         self._endings = endings(connections, batched)
         self._notes = Notes(connections, batched)
         self._refused: set[UUID] = set()
@@ -180,7 +180,7 @@ class PostgresStore:
         await asyncio.gather(
             *(
                 lane.close(LAST_BATCH)
-                for lane in (self._new_claims, self._looking, self._endings, self._notes)
+                for lane in (self._new_claims.lane, self._looking, self._endings, self._notes)
             )
         )
         await self._abandoned.close(GIVE_BACK)
@@ -236,6 +236,8 @@ class PostgresStore:
                 self._lease.distrust(instance)
             # The claim may be durable all the same, and nobody would ever end it.
             self._abandoned.give_back(action.request_id, token)
+            if type(error) is StoreUnavailable and self._new_claims.turns.is_held(action.request_id.digest):
+                raise StoreUnavailable("another transaction of the database holds this receipt") from error
             raise
         if isinstance(result, Claim):
             self._lease.remember(token, instance, asked + result.resend_left)

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 MIGRATION_TIMEOUT = 600.0  # seconds, for waiting on the lock and for the work: a large table takes its time
 # Behind a migration that waits for a table, all others wait for it as well, claims too. It gives way before
-# their patience ends, and tries again.
-LOCK_TIMEOUT = "2s"
+# they do (`limit_lock_waits`), and tries again.
+LOCK_TIMEOUT = "500ms"
 
 
 _NEEDS = re.compile(r"-- needs: ([0-9]{4})\n")

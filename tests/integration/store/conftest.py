@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from onceproxy.core.receipts import RequestId
+from onceproxy.store.postgres import PostgresStore
+from onceproxy.store.rows import action_values
+from onceproxy.store.statements import sql
+from stores import an_action
 
 History = Callable[[RequestId], Awaitable[list[str]]]
 
@@ -23,3 +29,18 @@ def history(database: asyncpg.Connection) -> History:
         return [row["kind"] for row in rows]
 
     return kinds
+
+
+@asynccontextmanager
+async def somebody_claims(
+    database: asyncpg.Connection, store: PostgresStore, *names: str
+) -> AsyncIterator[None]:
+    """Claims in a transaction that stays open as long as the context lasts, and comes to nothing."""
+    transaction = database.transaction()
+    await transaction.start()
+    for name in names:
+        action = an_action(name)
+        values = (uuid4(), store.instance, *action_values(action))
+        await database.fetchrow(sql("claim"), action.request_id.digest, *values)
+    yield
+    await transaction.rollback()

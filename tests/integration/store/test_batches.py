@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from integration.store.conftest import History
+from integration.store.conftest import History, somebody_claims
 from integration.store.relay import Cut, Relay
 from onceproxy.core.policies import InDoubt
 from onceproxy.core.receipts import Claim, Receipt
 from onceproxy.core.states import State
-from onceproxy.guard.ports import Settled, SettlementRefused
+from onceproxy.guard.ports import Settled, SettlementRefused, StoreUnavailable
+from onceproxy.store import abandoned, claims, connection
 from onceproxy.store.postgres import PostgresStore
 from stores import OpenStore, a_response, an_action, completed, in_doubt, released
 
@@ -278,6 +280,67 @@ async def test_a_settlement_whose_row_is_locked_holds_up_no_other(
 
         assert not waiting.done()
     assert await waiting is Settled.STORED
+
+
+async def test_a_claim_whose_row_somebody_holds_fails_no_other(
+    open_store: OpenStore,
+    database: asyncpg.Connection,
+    sizes: Sizes,
+    history: History,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = await open_store(batched=sizes, patience=3.0)
+    await claim_all(store, ["warm"])
+    async with somebody_claims(database, store, "held"):
+        held = [asyncio.create_task(store.claim(an_action("held"))) for _ in range(5)]
+        await claim_all(store, NAMES)
+
+        assert not any(task.done() for task in held)
+        # It is known by now: who comes with a copy of it does not even share a batch with that.
+        later = asyncio.create_task(store.claim(an_action("held")))
+        await claim_all(store, [f"later {name}" for name in NAMES])
+
+        found = await asyncio.gather(*held, return_exceptions=True)
+        assert {type(one) for one in found} == {StoreUnavailable}
+        assert {str(one) for one in found} == {"another transaction of the database holds this receipt"}
+    with suppress(StoreUnavailable):  # its patience may have been over before
+        await later
+    assert (sizes.claims[:3], caplog.text.count("failed")) == ([1, 21, 20], 1)
+    for name in NAMES:
+        assert await history(an_action(name).request_id) == ["claimed"]
+
+
+async def test_a_batch_that_is_given_up_and_commits_later_leaves_no_claim_behind(
+    open_store: OpenStore,
+    database: asyncpg.Connection,
+    history: History,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def no_limit(connection: asyncpg.Connection) -> None:
+        """As where the server does something else for long: nothing ends what is under way there."""
+
+    monkeypatch.setattr(connection, "_limit_lock_waits", no_limit)
+    monkeypatch.setattr(claims, "BATCH_TRY", 0.1)
+    monkeypatch.setattr(claims, "TRY", 0.1)
+    monkeypatch.setattr(abandoned, "LOOKS", (0.0,))
+    monkeypatch.setattr(abandoned, "EVERY", 0.05)
+    store = await open_store(patience=0.2)
+    # A batch goes by the keys: it has written all but the last when it waits.
+    *mates, last = sorted(NAMES, key=lambda name: an_action(name).request_id.digest)
+    async with somebody_claims(database, store, last):
+        found = await asyncio.gather(
+            *(store.claim(an_action(name)) for name in NAMES), return_exceptions=True
+        )
+        assert {type(one) for one in found} == {StoreUnavailable}
+        while len(store._abandoned._late) < len(NAMES):
+            await asyncio.sleep(0.01)
+
+    async with asyncio.timeout(20):
+        while store._abandoned._late:
+            await asyncio.sleep(0.01)
+    assert await database.fetchval("SELECT count(*) FROM receipts WHERE state = 'claimed'") == 0
+    assert [await history(an_action(name).request_id) for name in mates] == [["claimed", "abandoned"]] * 19
+    assert {claim.attempt for claim in await claim_all(store, mates)} == {2}
 
 
 async def test_who_is_cancelled_disturbs_nobody_and_its_claim_is_given_back(

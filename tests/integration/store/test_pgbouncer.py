@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from integration.store.conftest import somebody_claims
 from integration.store.pgbouncer import SESSIONS, PgBouncer, pgbouncer
 from onceproxy.core.receipts import Claim, Receipt
 from onceproxy.core.states import State
@@ -81,6 +82,24 @@ async def test_news_goes_past_it(open_store: OpenStore, bouncer: PgBouncer, data
     seen = await there.read(claim.request_id)
     assert seen is not None
     assert seen.state is State.IN_DOUBT
+
+
+async def test_who_waits_for_a_row_that_is_held_keeps_no_session_from_the_others(
+    open_store: OpenStore, bouncer: PgBouncer, database_url: str, database: asyncpg.Connection
+) -> None:
+    store = await open_store(bouncer.url, direct=database_url, pool_size=CONNECTIONS)
+    await store.claim(an_action("warm"))
+    async with somebody_claims(database, store, "held"):
+        held = asyncio.create_task(store.claim(an_action("held")))
+        mates = await asyncio.gather(*(store.claim(an_action(str(number))) for number in range(20)))
+
+        assert not held.done()
+        assert {type(mate) for mate in mates} == {Claim}
+    assert isinstance(await held, Claim)
+    someone = await asyncpg.connect(bouncer.url, statement_cache_size=0)
+    for _ in range(SESSIONS):
+        assert await someone.fetchval("SELECT current_setting('lock_timeout')") == "0"
+    await someone.close()
 
 
 async def test_chores_are_done_by_way_of_it(bouncer: PgBouncer, open_store: OpenStore) -> None:

@@ -150,6 +150,23 @@ async def test_a_batch_that_fails_leaves_each_to_its_own_try_and_the_lane_open(e
     assert await ask(lane, "a") == "A"
 
 
+async def test_who_waits_for_a_key_whose_batch_failed_goes_alone_as_well() -> None:
+    statement = Statement(asyncpg.LockNotAvailableError("held"))
+    lane = lane_over(statement, flights=1)
+    first = [ask(lane, "x1", key="x")]
+    await settle_down()
+    copies, other = [ask(lane, "x2", key="x"), ask(lane, "x3", key="x")], ask(lane, "a")
+    await settle_down()
+    statement.open.set()
+
+    results = await asyncio.gather(*first, *copies, return_exceptions=True)
+    statement.error = None
+
+    assert [type(result) for result in results] == [NotBatched] * 3
+    await asyncio.gather(other, return_exceptions=True)
+    assert statement.batches == [["x1"], ["a"]]
+
+
 async def test_a_mistake_of_ours_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
     statement = Statement(LookupError("a mistake"))
     lane = lane_over(statement, flights=1)
