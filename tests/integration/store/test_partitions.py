@@ -81,7 +81,7 @@ async def test_the_tables_are_as_they_were_but_for_their_parts(
         )
         assert len(parts) == PARTITIONS
     settings = "SELECT reloptions FROM pg_class WHERE relname = 'receipts_p3'"
-    assert "fillfactor=40" in await database.fetchval(settings)
+    assert "fillfactor=20" in await database.fetchval(settings)
     with pytest.raises(asyncpg.RestrictViolationError):
         await database.execute(
             "INSERT INTO events (request_id, kind, attempt, state)"
