@@ -13,6 +13,7 @@ from benchmarks.tables import Figure, Found, Plot, table_of
 CONNECTIONS = (1, 8, 32, 128)
 MANY = (32, 128)
 DIRECT, GUARDED, PASSED, READS = "no proxy", "guarded", "guard: false", "reads"
+READS_PASSED, READS_SQUID = "reads, guard: false", "reads, squid"
 GUARDED_BY_TWO, PASSED_BY_TWO = "guarded, 2 workers", "guard: false, 2 workers"
 BARE, SQUID, REUSING = "bare aiohttp", "squid", "squid, reusing"
 TINYPROXY, PROXY_PY, MITMPROXY = "tinyproxy", "proxy.py", "mitmproxy"
@@ -27,7 +28,10 @@ COMPARED = (
     (GUARDED, SQUID, MANY, 1.0),
     (GUARDED, REUSING, MANY, None),
     (GUARDED, MITMPROXY, (32,), 9.0),
-    (READS, PASSED, (32,), None),
+    (PASSED, TINYPROXY, (32,), None),
+    (GUARDED, TINYPROXY, (32,), None),
+    (READS, READS_PASSED, MANY, None),
+    (READS, READS_SQUID, MANY, None),
     (PASSED_BY_TWO, PASSED, MANY, None),
     (PASSED_BY_TWO, BARE, MANY, None),
     (PASSED_BY_TWO, SQUID, MANY, None),
@@ -86,9 +90,12 @@ async def _sides(on: Stage) -> Sides:
     sides.add(PASSED_BY_TWO, passing_two.way, mutations(target), MANY)
     guarded_two = await on.ours("guarded-two", workers=2)
     sides.add(GUARDED_BY_TWO, guarded_two.way, mutations(target), MANY)
-    sides.add(READS, guarded.way, reads(target), (32,))
+    sides.add(READS, guarded.way, reads(target), MANY)
+    sides.add(READS_PASSED, passing.way, reads(target), MANY)
     sides.add(BARE, await peers.bare(on), mutations(target))
-    sides.add(SQUID, await peers.squid(on), mutations(target))
+    squid = await peers.squid(on)
+    sides.add(SQUID, squid, mutations(target))
+    sides.add(READS_SQUID, squid, reads(target), MANY)
     sides.add(REUSING, await peers.squid(on, reusing=True), mutations(target), MANY)
     sides.add(PROXY_PY, await peers.proxy_py(on), mutations(target), MANY)
     sides.add(TINYPROXY, await peers.tinyproxy(on), mutations(target), (32,), None)

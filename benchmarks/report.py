@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Drawing
 
-from benchmarks.tables import Figure, Found, Plot, Table, kept
+from benchmarks.tables import Figure, Found, Plot, Table, kept, sections_of
 
 PARTS = {
     "http": "Requests a second, forward proxy",
@@ -28,13 +28,17 @@ BEGIN, END = "<!-- measured: begin (make bench) -->", "<!-- measured: end -->"
 
 
 def write() -> None:
-    """Write anew what is between the marks, from what all parts last found."""
+    """Write anew what is between the marks, from what all parts last found; what found nothing here stays."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, mark, after = rest.partition(END)
+    measured, mark, after = rest.partition(END)
     if not mark:
         raise SystemExit(f"{PAGE} has no marks {BEGIN} and {END}")
-    sections = [_section(part, title, found) for part, title in PARTS.items() if (found := kept(part))]
-    PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(sections) + f"\n\n{END}{after}")
+    former = sections_of(measured)
+    sections = [
+        former.get(title, "") if (found := kept(part)) is None else _section(part, title, found)
+        for part, title in PARTS.items()
+    ]
+    PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(filter(None, sections)) + f"\n\n{END}{after}")
 
 
 def _section(part: str, title: str, found: Found) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,3 +124,9 @@ def _text(value: object) -> str:
     return (
         shown(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
     )
+
+
+def sections_of(measured: str) -> dict[str, str]:
+    """Return the sections of what was measured, by their titles."""
+    sections = re.split(r"^(?=### )", measured, flags=re.MULTILINE)[1:]
+    return {one.partition("\n")[0].removeprefix("### "): one.strip() for one in sections}

@@ -12,7 +12,7 @@ from benchmarks.rounds import Measure, Spread, alternate
 from benchmarks.stage import PASSING, stage
 from benchmarks.tables import Figure, Found, Plot, table_of
 
-CONNECTIONS = (8, 32)
+CONNECTIONS = (1, 8, 32, 128)
 PASSED, GUARDED, REPLAYS, MITMPROXY = "guard: false", "guarded", "replays", "mitmproxy"
 OPAQUE = "passthrough"
 
