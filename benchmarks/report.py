@@ -11,6 +11,7 @@ from benchmarks.tables import Figure, Found, Plot, Table, kept, sections_of
 
 PARTS = {
     "http": "Requests a second, forward proxy",
+    "processor": "Processor time of a request",
     "replays": "Replays a second",
     "tunnel": "Requests a second, HTTPS through the tunnel",
     "handshakes": "Handshakes with upstreams",
