@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 TABLES = {
-    "guarantees.md": [f"F{n}" for n in range(1, 50)],
+    "guarantees.md": [f"F{n}" for n in range(1, 51)],
     "conformance.md": [f"B{n}" for n in range(1, 51)],
     "threats.md": [f"S{n}" for n in range(1, 46)],
     "functions.md": [f"C{n}" for n in range(1, 16)],
