@@ -63,9 +63,10 @@ class RawResponse(web.StreamResponse):
         close: bool = False,
         ended: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        # Not the library's: its headers are none of these, and are not asked for.
+        # Not the library's: its headers and its reason are none of these, and are not asked for.
         self._state = {}
         self._status = status
+        self._reason = ""
         self._ended = ended
         self._raw_reason = reason
         self._raw_headers = headers
