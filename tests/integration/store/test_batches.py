@@ -332,8 +332,9 @@ async def test_a_batch_that_is_given_up_and_commits_later_leaves_no_claim_behind
             *(store.claim(an_action(name)) for name in NAMES), return_exceptions=True
         )
         assert {type(one) for one in found} == {StoreUnavailable}
-        while len(store._abandoned._late) < len(NAMES):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while len(store._abandoned._late) < len(NAMES):
+                await asyncio.sleep(0.01)
 
     async with asyncio.timeout(20):
         while store._abandoned._late:
