@@ -113,7 +113,8 @@ class ClientConnection(PromptHandler):
             self._unserved = 0
             self._stop_head_timer()
             return
-        if not self._busy and not self._messages:  # most heads are here whole, and need no clock
+        # Most heads are here whole, and need no clock.
+        if not self._request_in_progress and not self._messages:
             self._start_head_timer()
         self._count(len(data))
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
@@ -237,7 +238,7 @@ class ClientConnection(PromptHandler):
             self._unserved += size
             if self._unserved > self._limits.head and not self._buffer_paused:
                 self._pause_reading_for_buffer()  # until the next one is served
-        elif size and not self._busy and (self._body is None or self._body.is_eof()):
+        elif size and not self._request_in_progress and (self._body is None or self._body.is_eof()):
             self._unserved += size
             if self._unserved > self._limits.head and self.transport is not None:
                 self.transport.write(problem_bytes(self.refuse_head()))
@@ -266,7 +267,7 @@ class ClientConnection(PromptHandler):
 
     def _head_late(self) -> None:
         self._head_timer = None
-        if self.transport is not None and not self._busy:
+        if self.transport is not None and not self._request_in_progress:
             self.hit(Limit.HEAD_TIMEOUT)
             detail = (
                 f"The request's head did not arrive within {self._limits.head_timeout:g} seconds. "

@@ -30,7 +30,6 @@ class PromptHandler(RequestHandler):
     """The library's protocol, for a handler that knows some answers ``at_once``."""
 
     at_once: AtOnce | None = None
-    _busy = False  # whether a request is being served whose answer is still to be written
 
     async def start(self) -> None:
         """Serve the requests of the connection in turn, until it closes.
@@ -74,7 +73,6 @@ class PromptHandler(RequestHandler):
         handler = self._request_handler
         if isinstance(head, _ErrInfo):
             handler, head = self._make_error_handler(head), ERROR
-        self._busy = True
         request = self._request_factory(head, payload, self, _NO_WRITER, task)
         try:
             response = await self._answer(request, handler)
@@ -117,7 +115,7 @@ class PromptHandler(RequestHandler):
             _, lost = await self.finish_response(request, response, None)
             return None if lost else response
         finally:
-            self._busy = self._request_in_progress = False
+            self._request_in_progress = False
             if self._handler_waiter is not None:
                 self._handler_waiter.set_result(None)
 

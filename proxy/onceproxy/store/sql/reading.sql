@@ -22,7 +22,8 @@ FROM receipts
 WHERE receipts.request_id = $1::bytea;
 
 -- name: read_many
--- Read several receipts, each as `read` does. $1 request_ids. Returns a row for each that there is.
+-- Read several receipts, each as `read` does, which is planned for one. $1 request_ids. Returns a row for each that there
+-- is.
 SELECT
     receipts.*,
     extract(epoch FROM clock_timestamp() - receipts.changed_at)::float8 AS age,
